@@ -1,0 +1,1 @@
+"""Data movement: read the legacy databases, transform, write to TiDB, compare."""

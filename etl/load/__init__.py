@@ -1,0 +1,1 @@
+"""Staged rows to target tables, with quarantine."""

@@ -1,0 +1,1 @@
+"""Compare source and target row by row and rule by rule; repair."""

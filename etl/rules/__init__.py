@@ -1,0 +1,1 @@
+"""Points and tier rules as pure functions."""

@@ -1,0 +1,1 @@
+"""SQL Server side: connections, catalog, bulk reads."""

@@ -1,0 +1,1 @@
+"""TiDB side: connections, capabilities, bulk load, reads."""

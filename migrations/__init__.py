@@ -1,0 +1,1 @@
+"""Changes of state: the target schema and, later, the release."""

@@ -1,0 +1,1 @@
+"""Turn results into documents, and documents into terminal, JSON and HTML."""
