@@ -1,0 +1,108 @@
+"""The shape of membershift.toml. Reading it, with secrets and line numbers, is in etl/config_file.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class Section(BaseModel):
+    """A table of the file: unknown keys are an error, and nothing changes after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ConnectionSettings(Section):
+    """How to reach one server.
+
+    `tls`: "verify" checks the certificate and the host name, "trust" encrypts without checking, "off" sends plain text.
+    Left out, it is "verify", except on loopback, where it is "off".
+    """
+
+    url: SecretStr
+    tls: Literal["verify", "trust", "off"] | None = None
+    tls_ca: Path | None = None
+    connect_timeout_s: Seconds = 10
+    query_timeout_s: Seconds = 600
+    retries: int = Field(default=5, ge=0, le=20)
+    pool_size: int = Field(default=4, ge=1, le=64)
+    application_name: str = "membershift"
+    driver: Literal["auto", "fast", "plain"] = "auto"
+
+
+class SourceSettings(ConnectionSettings):
+    """SQL Server: url is mssql://user:password@host:1433, without a database; `databases` are those to move."""
+
+    databases: tuple[str, ...] = ()
+
+
+class TargetSettings(ConnectionSettings):
+    """TiDB: url is mysql://user:password@host:4000; the names of our two schemas there."""
+
+    schema_name: str = Field(default="membership", alias="schema", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,58}$")
+    state_schema: str = Field(default="membershift", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,58}$")
+
+
+class MappingSettings(Section):
+    """`path` is a folder of mapping files, or the name of a mapping that comes with the program ("retailer")."""
+
+    path: str = "retailer"
+    time_zone: str = "Asia/Shanghai"
+
+
+class StageSettings(Section):
+    """Extraction into Parquet. `max_load` is a share of the source's CPU, above which reading pauses."""
+
+    parallel: int = Field(default=2, ge=1, le=32)
+    chunk_rows: int = Field(default=200_000, ge=1_000, le=5_000_000)
+    min_free_disk_gib: float = Field(default=1.0, ge=0)
+
+
+class LoadSettings(Section):
+    """Bulk load. `error_limit` is the share of rejected rows at which a canary stops (0.05 = 5 %)."""
+
+    batch_rows: int = Field(default=10_000, ge=100, le=50_000)
+    connections: int = Field(default=2, ge=1, le=32)
+    error_limit: float = Field(default=0.05, ge=0, le=1)
+
+
+class ReconcileSettings(Section):
+    """Comparison. `second_look_s`: a difference counts only if it is still there after this many seconds."""
+
+    batch_rows: int = Field(default=50_000, ge=1_000, le=500_000)
+    second_look_s: float = Field(default=0, ge=0, le=3_600)
+    max_listed: int = Field(default=1_000, ge=1, le=1_000_000)
+
+
+class StateSettings(Section):
+    """Where local state lives: state.db, the stage, exports."""
+
+    dir: Path = Path(".membershift")
+
+
+class Settings(Section):
+    """All of membershift.toml, secrets resolved. `origin` is the file it was read from, for messages."""
+
+    source: SourceSettings
+    target: TargetSettings
+    mapping: MappingSettings = MappingSettings()
+    stage: StageSettings = StageSettings()
+    load: LoadSettings = LoadSettings()
+    reconcile: ReconcileSettings = ReconcileSettings()
+    state: StateSettings = StateSettings()
+    origin: Path = Path("membershift.toml")
+
+    @property
+    def state_dir(self) -> Path:
+        """`state.dir`, taken as relative to the folder of the configuration file."""
+        folder = self.state.dir.expanduser()
+        return folder if folder.is_absolute() else self.origin.resolve().parent / folder
+
+    @property
+    def stage_dir(self) -> Path:
+        """Where staged Parquet files and their manifest live."""
+        return self.state_dir / "stage"
