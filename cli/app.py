@@ -18,7 +18,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done · 1 bug · 2 usage · 3 configuration · 4 source · 5 target · 6 differences · 7 refused · 130 interrupted",
+    epilog="Exit: 0 done · 1 bug · 2 usage · 3 configuration · 4 source · 5 target · 6 differences · 7 refused · 130 interrupted",
 )
 commands.add_to(app)
 
