@@ -1,0 +1,34 @@
+# The project's commands. `make demo` and `make test` do all their set-up themselves.
+.PHONY: help setup demo test lint docs proof bench clean
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+setup: ## Install what is missing: system packages (as root), uv, the locked environment
+	@bash tools/setup.sh
+
+demo: setup ## The main job on a private sandbox: assess, schema, stage, load, reconcile, repair
+	@$(BIN)/membershift demo
+
+test: setup lint ## Lint, types, layers, documentation, and every test that is not a slow proof
+	@$(BIN)/pytest -q
+
+lint: setup
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check -q .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m tools.reference --check
+
+docs: setup ## Write docs/reference.md from the commands
+	@$(BIN)/python -m tools.reference
+
+proof: setup ## The slow proofs: kills at 50 random points, 1,000 planted differences, all sizes
+	@$(BIN)/pytest -q -m proof --timeout=3600
+
+bench: setup ## Measure the move against raw reads and writes and against its peers
+	@$(BIN)/python -m bench.move
+
+clean: ## Remove the environment and caches, never data
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,5 @@
+"""python -m cli: the same program as `membershift`."""
+
+from cli.app import main
+
+main()
