@@ -1,0 +1,44 @@
+"""membershift demo: the whole story on a private sandbox."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.options import Json, lang_of
+
+
+def add_to(app: typer.Typer, panel: str) -> None:
+    """Put this command into `app` under `panel` of its help."""
+    app.command("demo", rich_help_panel=panel)(demo)
+
+
+def demo(
+    context: typer.Context,
+    members: Annotated[int, typer.Option(min=1_000, max=10_000_000, help="Generated members.")] = 20_000,
+    seed: Annotated[int, typer.Option(help="Seed of the generated data.")] = 1,
+    complete_journey: Annotated[bool, typer.Option(help="Also move the Complete Journey data set.")] = True,
+    differences: Annotated[int, typer.Option(min=10, max=100_000, help="Differences to plant, find and repair.")] = 30,
+    reports: Annotated[Path, typer.Option(help="Folder for the reports.", file_okay=False)] = Path("demo-reports"),
+    folder: Annotated[Path | None, typer.Option(help="Folder of the sandbox. Default: a temporary one.", file_okay=False)] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the sandbox running.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run the whole story: sandbox, assess, schema, stage, load, reconcile, a planted damage found and repaired.
+
+    Example: membershift demo --members 100000
+    """
+    import tempfile
+
+    from cli.output import show, show_note
+    from etl.errors import ExitCode
+    from fixtures.demo import DemoRequest, run_demo
+    from reports.documents.demo import demo_document
+
+    chosen = folder or Path(tempfile.mkdtemp(prefix="membershift-demo-"))
+    request = DemoRequest(members, seed, complete_journey, differences, chosen, reports, keep)
+    result = run_demo(request, show_note)
+    show(demo_document(result, lang_of(context)), result, as_json=as_json)
+    raise typer.Exit(int(ExitCode.DONE if result.passed else ExitCode.DIFFERENCES))
