@@ -34,7 +34,9 @@ def show(document: Document, result: object, *, as_json: bool = False, html: Pat
     if html is not None:
         write_html(document, html)
     if as_json:
-        show_json(result)
+        values = plain(result)
+        verdict = {"verdict": document.verdict.text, "verdict_status": document.verdict.status}
+        show_json(verdict | values if isinstance(values, dict) else verdict | {"result": values})
     else:
         show_document(document)
         if html is not None:
