@@ -11,9 +11,11 @@ import typer
 
 from cli import commands
 from cli.options import Globals
+from cli.story import StoryGroup
 
 app = typer.Typer(
     name="membershift",
+    cls=StoryGroup,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -21,6 +23,7 @@ app = typer.Typer(
     epilog="Exit: 0 done · 1 bug · 2 usage · 3 configuration · 4 source · 5 target · 6 differences · 7 refused · 130 interrupted",
 )
 commands.add_to(app)
+StoryGroup.story = commands.ORDER
 
 # Flags that may stand anywhere on the line, and whether they take a value.
 GLOBAL_FLAGS = {"--config": True, "-c": True, "--lang": True, "--version": False}

@@ -16,6 +16,8 @@ STORY: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Try it all", ("demo",)),
 )
 
+ORDER = tuple(name.removesuffix("_files") for _, names in STORY for name in names)
+
 
 def add_to(app: typer.Typer) -> None:
     """Add every command to `app`, in order."""
