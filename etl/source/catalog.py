@@ -12,8 +12,9 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from etl.errors import SourceError, UsageError
-from etl.names import SourceTable, bracket
+from etl.names import SourceTable
 from etl.source import catalog_sql
+from etl.source.catalog_sql import in_database
 
 Row = tuple[Any, ...]
 
@@ -28,7 +29,7 @@ class Asks(Protocol):
 class Column:
     """A column as SQL Server declares it, alias types resolved to their base type.
 
-    `max_length` is in bytes, -1 for (max); `code_page` is that of the collation, for text only; `default` is the T-SQL of the default.
+    `max_length` is in bytes, -1 for (max); `code_page` is that of the collation, for text only; `default` is T-SQL.
     """
 
     name: str
@@ -153,14 +154,13 @@ def _pick(found: Mapping[SourceTable, Table], wanted: Sequence[SourceTable]) -> 
 
 def _read_database(source: Asks, database: str) -> dict[SourceTable, Table]:
     """All tables of one database, by a handful of set queries whatever their number."""
-    where = bracket(database)
     heads = {
         int(object_id): (SourceTable(database, schema, name), int(rows), int(size), bool(tracked))
-        for object_id, schema, name, rows, size, tracked in source.query(catalog_sql.tables(where))
+        for object_id, schema, name, rows, size, tracked in source.query(in_database(catalog_sql.TABLES, database))
     }
-    columns = _read_columns(source, where)
-    indexes = _read_indexes(source, where)
-    foreign_keys = _read_foreign_keys(source, where, {object_id: head[0] for object_id, head in heads.items()})
+    columns = _read_columns(source, database)
+    indexes = _read_indexes(source, database)
+    foreign_keys = _read_foreign_keys(source, database, {object_id: head[0] for object_id, head in heads.items()})
     return {
         name: Table(
             name=name,
@@ -176,9 +176,9 @@ def _read_database(source: Asks, database: str) -> dict[SourceTable, Table]:
     }
 
 
-def _read_columns(source: Asks, where: str) -> defaultdict[int, list[Column]]:
+def _read_columns(source: Asks, database: str) -> defaultdict[int, list[Column]]:
     columns: defaultdict[int, list[Column]] = defaultdict(list)
-    for row in source.query(catalog_sql.columns(where)):
+    for row in source.query(in_database(catalog_sql.COLUMNS, database)):
         object_id, name, type_name, length, precision, scale, nullable, collation, code_page, identity, computed, default = row
         columns[int(object_id)].append(
             Column(
@@ -199,9 +199,9 @@ def _read_columns(source: Asks, where: str) -> defaultdict[int, list[Column]]:
     return columns
 
 
-def _read_indexes(source: Asks, where: str) -> defaultdict[int, list[Index]]:
+def _read_indexes(source: Asks, database: str) -> defaultdict[int, list[Index]]:
     members: dict[tuple[int, int], list[Row]] = defaultdict(list)
-    for row in source.query(catalog_sql.indexes(where)):
+    for row in source.query(in_database(catalog_sql.INDEXES, database)):
         members[int(row[0]), int(row[1])].append(row)
     indexes: defaultdict[int, list[Index]] = defaultdict(list)
     for (object_id, _), rows in sorted(members.items()):
@@ -221,9 +221,9 @@ def _read_indexes(source: Asks, where: str) -> defaultdict[int, list[Index]]:
     return indexes
 
 
-def _read_foreign_keys(source: Asks, where: str, names: Mapping[int, SourceTable]) -> defaultdict[int, list[ForeignKey]]:
+def _read_foreign_keys(source: Asks, database: str, names: Mapping[int, SourceTable]) -> defaultdict[int, list[ForeignKey]]:
     parts: dict[tuple[int, str], list[Row]] = defaultdict(list)
-    for row in source.query(catalog_sql.foreign_keys(where)):
+    for row in source.query(in_database(catalog_sql.FOREIGN_KEYS, database)):
         parts[int(row[0]), str(row[1])].append(row)
     foreign_keys: defaultdict[int, list[ForeignKey]] = defaultdict(list)
     for (object_id, name), rows in sorted(parts.items()):

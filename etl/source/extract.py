@@ -21,7 +21,7 @@ OFFSET_SUFFIX: Final = "__offset"
 """Name ending of the column with a datetimeoffset's minutes east of UTC."""
 
 DAMAGED_SUFFIX: Final = "__damaged"
-"""Name ending of the flag of a text with half a surrogate pair: the text beside it is not what the source holds; never load it."""
+"""Name ending of the flag of text with half a surrogate pair: the text beside it is not what the source holds; never load it."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,12 @@ def select_statement(table: Table, where: str = "", *, ordered: bool = True) -> 
         item.expression if item.expression == bracket(item.name) else f"{item.expression} AS {bracket(item.name)}"
         for item in select_list(table)
     )
-    condition = f" WHERE {where}" if where else ""
-    order = f" ORDER BY {', '.join(bracket(name) for name in table.key)}" if ordered and table.key else ""
-    return f"SELECT {items} FROM {table.name.quoted}{condition}{order}"
+    parts = ["SELECT", items, "FROM", table.name.quoted]
+    if where:
+        parts += ["WHERE", where]
+    if ordered and table.key:
+        parts += ["ORDER BY", ", ".join(bracket(name) for name in table.key)]
+    return " ".join(parts)
 
 
 _SPECIAL: Final = frozenset({"decimal", "numeric", "datetimeoffset", "xml", "image", "hierarchyid", "geography", "geometry"})

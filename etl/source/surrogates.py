@@ -1,8 +1,8 @@
 """Finding damaged nvarchar text on the server.
 
 SQL Server stores nvarchar as UTF-16 code units and checks nothing, so half of a surrogate pair can stand alone (text cut to a
-length by code units does it). No driver can carry such text: each puts '?', nothing or U+FFFD in its place, silently. It has to be
-found before it travels.
+length by code units does it). No driver can carry such text: each puts '?', nothing or U+FFFD in its place, silently. It has
+to be found before it travels.
 
 Under a _BIN2 collation LIKE compares code units, so ranges over D800-DBFF (high) and DC00-DFFF (low) see each half by itself.
 Text is damaged when a high is not followed by a low, or a low does not follow a high; a valid pair (an emoji) is neither.
@@ -38,7 +38,7 @@ LONE_HALVES: Final = (
 
 
 def damaged_expression(column: str) -> str:
-    """T-SQL (bit): 1 where the nvarchar, nchar or ntext expression of `column` holds half a surrogate pair, 0 elsewhere and for NULL.
+    """T-SQL (bit): 1 where the nvarchar or nchar `column` holds half a surrogate pair, 0 elsewhere and for NULL.
 
     >>> damaged_expression("Note")[:63]
     'CAST(CASE WHEN [Note] COLLATE Latin1_General_100_BIN2 LIKE CONV'
