@@ -62,9 +62,12 @@ def compare(
         matcher = Matcher(KEY, COMPARED, spill, memory_bytes)
         number = 0
         while waiting["expected"] or waiting["actual"]:
-            side: Side = chooser.choice([name for name in ("expected", "actual") if waiting[name]])  # type:
-            ignore[arg-type,index]  # literals size = sizes[number % len(sizes)] number += 1 batch, waiting[side] =
-            waiting[side][:size], waiting[side][size:] matcher.add(side, pl.DataFrame(batch, schema=SCHEMA, orient="row"))
+            sides: list[Side] = ["expected", "actual"]
+            side = chooser.choice([name for name in sides if waiting[name]])
+            size = sizes[number % len(sizes)]
+            number += 1
+            batch, waiting[side] = waiting[side][:size], waiting[side][size:]
+            matcher.add(side, pl.DataFrame(batch, schema=SCHEMA, orient="row"))
         for unmatched in matcher.finish():
             left.update(unmatched.expected.rows())
             right.update(unmatched.actual.rows())
