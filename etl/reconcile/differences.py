@@ -55,9 +55,9 @@ class TableResult:
     """Comparison of one target table.
 
     `source_rows` counts rows read from the source, `expected_rows` those the mapping makes target rows of, `target_rows` those
-    of the target, `equal_rows` the pairs that agree. `in_quarantine`: source rows that are rightly not on the target, since load
-    put them in membershift.reject. `counts` is exact; `differences` lists the first of them. `gone` counts differences that the
-    second look no longer saw. `spilled_bytes` went through the disk because both servers' orders of keys differ.
+    of the target, `equal_rows` the pairs that agree. `in_quarantine`: source rows that are rightly not on the target, since
+    load put them in membershift.reject. `counts` is exact; `differences` lists the first of them. `gone` counts differences
+    that the second look no longer saw. `spilled_bytes` went through the disk because both servers' orders of keys differ.
     """
 
     table: str

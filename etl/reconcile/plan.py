@@ -1,0 +1,170 @@
+"""Which tables are compared, by which columns, and from which legacy rows they are made."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import polars as pl
+
+from etl.errors import TargetError, UsageError
+from etl.mapping.compile import CompiledPart, compile_part
+from etl.mapping.model import Mapping as TableMappings
+from etl.mapping.model import Part, TableMapping
+from etl.names import SourceTable
+from etl.source.catalog import Catalog, Table
+from etl.source.extract import canonical_schema
+from etl.target.columns import TargetColumn
+
+PART: Final = "__part"
+"""Column of expected rows: the number of the part they come from."""
+
+SOURCE: Final = "__source"
+"""Column of expected rows: the legacy row's key, written by `encode_keys`."""
+
+KEY_END: Final = "\x1f"
+"""Stands between the columns of an encoded key."""
+
+MAINTAINED: Final = frozenset({"updated_at", "synced_at"})
+"""Columns the target keeps itself: the source has nothing to compare them with."""
+
+
+@dataclass(frozen=True)
+class PartPlan:
+    """A part of a mapping, ready to transform rows read anew from `table`. `number` is its place within the target table."""
+
+    number: int
+    compiled: CompiledPart
+    table: Table
+    lookups: tuple[tuple[str, Table], ...]
+
+    @property
+    def part(self) -> Part:
+        """The part as the mapping has it."""
+        return self.compiled.part
+
+    @cached_property
+    def key_schema(self) -> dict[str, pl.DataType]:
+        """The source key's columns with their types."""
+        empty = pl.DataFrame(pl.from_arrow(canonical_schema(self.table).empty_table()))
+        return {name: empty.schema[name] for name in self.part.key}
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """One target table to compare. `columns` are those that any part maps, `key` first in meaning, not in order."""
+
+    target: str
+    key: tuple[str, ...]
+    columns: tuple[TargetColumn, ...]
+    parts: tuple[PartPlan, ...]
+    left_out: tuple[str, ...]
+
+    @cached_property
+    def schema(self) -> pl.Schema:
+        """Names and types of the rows of both sides."""
+        return pl.Schema({column.name: column.polars_type() for column in self.columns})
+
+    @cached_property
+    def compared(self) -> tuple[str, ...]:
+        """Columns outside the key."""
+        return tuple(column.name for column in self.columns if column.name not in self.key)
+
+    @cached_property
+    def personal(self) -> dict[str, str]:
+        """Kind of each personal column, from whichever part marks it."""
+        marks: dict[str, str] = {}
+        for plan in self.parts:
+            marks.update(plan.part.personal)
+        return marks
+
+    @property
+    def defines_members(self) -> bool:
+        """Whether rows of this table are members, found by the crosswalk."""
+        return any(plan.part.defines_member is not None for plan in self.parts)
+
+
+def plan_tables(
+    mapping: TableMappings, catalog: Catalog, targets: Mapping[str, Sequence[TargetColumn]], wanted: Sequence[str]
+) -> tuple[TablePlan, ...]:
+    """The tables of `wanted` (target tables; all when empty) in the mapping's order.
+
+    Raises UsageError for a table the mapping does not fill, TargetError for one that the target does not have.
+    """
+    chosen = choose_tables(mapping, wanted)
+    return tuple(plan_table(table, catalog, targets) for table in chosen)
+
+
+def choose_tables(mapping: TableMappings, wanted: Sequence[str]) -> tuple[TableMapping, ...]:
+    """The tables asked for, by the name of the target table or of one of its parts."""
+    names = {table.target: table for table in mapping.tables}
+    chosen: set[str] = set()
+    for name in wanted:
+        target = name.split("/", 1)[0]
+        if target not in names:
+            near = difflib.get_close_matches(target, names, n=1)
+            hint = f"Did you mean {near[0]}? " if near else ""
+            raise UsageError(
+                f"The mapping {mapping.name!r} fills no target table {name!r}.", f"{hint}It fills: {', '.join(names)}."
+            )
+        chosen.add(target)
+    return tuple(table for table in mapping.tables if not wanted or table.target in chosen)
+
+
+def plan_table(table: TableMapping, catalog: Catalog, targets: Mapping[str, Sequence[TargetColumn]]) -> TablePlan:
+    """One table, its parts compiled against both sides as they are now."""
+    live = targets.get(table.target)
+    if live is None:
+        raise TargetError(
+            f"The target has no table {table.target}.", "Create it with `membershift schema up --execute`, then load it."
+        )
+    parts = tuple(
+        PartPlan(
+            number=number,
+            compiled=compile_part(part, canonical_schema(catalog.tables[part.source]), live),
+            table=catalog.tables[part.source],
+            lookups=tuple((lookup.name, catalog.tables[lookup.table]) for lookup in part.lookups),
+        )
+        for number, part in enumerate(table.parts)
+    )
+    mapped = {column.name for plan in parts for column in plan.compiled.target_columns}
+    columns = tuple(column for column in live if column.name in mapped and column.name not in MAINTAINED)
+    left_out = tuple(column.name for column in live if column.name not in mapped or column.name in MAINTAINED)
+    return TablePlan(table.target, parts[0].part.target_key, columns, parts, left_out)
+
+
+def source_tables(tables: Sequence[TableMapping]) -> tuple[SourceTable, ...]:
+    """Every source table these read, lookups included."""
+    found = [part.source for table in tables for part in table.parts]
+    found += [lookup.table for table in tables for part in table.parts for lookup in part.lookups]
+    return tuple(dict.fromkeys(found))
+
+
+def encode_keys(keys: pl.DataFrame) -> pl.Series:
+    """Keys of any types as one text each, to be read back by `decode_keys`.
+
+    >>> encode_keys(pl.DataFrame({"a": ["S|1"], "b": [2]})).to_list()
+    ['S|1\\x1f2']
+    """
+    texts = [
+        pl.col(name).bin.encode("hex") if dtype == pl.Binary else pl.col(name).cast(pl.String)
+        for name, dtype in keys.schema.items()
+    ]
+    if len(texts) == 1:
+        return keys.select(texts[0].alias(SOURCE)).to_series()
+    return keys.select(pl.concat_str(texts, separator=KEY_END).alias(SOURCE)).to_series()
+
+
+def decode_keys(encoded: pl.Series, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """The keys that `encode_keys` wrote, in their own types."""
+    names = list(schema)
+    if len(names) == 1:
+        frame = encoded.to_frame(names[0])
+    else:
+        frame = encoded.str.split_exact(KEY_END, len(names) - 1).struct.rename_fields(names).struct.unnest()
+    return frame.select(
+        pl.col(name).str.decode("hex") if dtype == pl.Binary else pl.col(name).cast(dtype) for name, dtype in schema.items()
+    )
