@@ -14,6 +14,7 @@ from typing import Final
 import pyarrow as pa
 
 from etl.names import bracket
+from etl.source.canonical import SOURCE_TYPE
 from etl.source.catalog import Column, Table
 from etl.source.surrogates import damaged_value
 
@@ -102,8 +103,16 @@ def why_left_out(column: Column) -> LeftOut | None:
 
 
 def canonical_schema(table: Table) -> pa.Schema:
-    """The schema of the staged rows of `table`. Every field may be NULL: constraints are checked when loading, not here."""
-    return pa.schema([pa.field(item.name, item.arrow_type) for item in select_list(table)])
+    """The schema of the staged rows of `table`; each field's metadata names its SQL Server type.
+
+    Every field may be NULL: constraints are checked when loading, not here.
+    """
+    return pa.schema(
+        [
+            pa.field(item.name, item.arrow_type, metadata={SOURCE_TYPE: table.by_name[item.column].type_name})
+            for item in select_list(table)
+        ]
+    )
 
 
 def select_statement(table: Table, where: str = "", *, ordered: bool = True) -> str:

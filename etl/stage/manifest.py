@@ -144,7 +144,8 @@ class Manifest:
         """The chunk's file is gone or damaged: take it again."""
         with self._writing() as connection:
             connection.execute(
-                "UPDATE chunk SET rows = NULL, bytes = NULL, sha256 = NULL, finished_at = NULL WHERE name = ? AND chunk_index = ?",
+                "UPDATE chunk SET rows = NULL, bytes = NULL, sha256 = NULL, finished_at = NULL"
+                " WHERE name = ? AND chunk_index = ?",
                 (_key(name), index),
             )
             connection.execute("UPDATE staged_table SET finished_at = NULL, changed = NULL WHERE name = ?", (_key(name),))

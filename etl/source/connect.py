@@ -1,0 +1,211 @@
+"""The source as everything else sees it: small queries, bulk reads as Arrow, and snapshots."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, Final, TypeVar
+
+import pyarrow as pa
+
+from etl.errors import ConfigurationError, SourceError
+from etl.progress import Progress, Silent
+from etl.settings import SourceSettings
+from etl.source.address import Address, address_of
+from etl.source.errors import ServerError, describe
+from etl.source.session import BATCH_ROWS, FAST, PLAIN, PlainSession, Session, open_fast, open_plain
+from etl.source.tls import check_reachable
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+_FIRST_PAUSE_S: Final = 0.2
+_LONGEST_PAUSE_S: Final = 10.0
+_SNAPSHOT_STATES: Final = "SELECT name, snapshot_isolation_state FROM sys.databases"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A connection that reads one database. `consistent`: all its reads see one instant; else each sees what is committed."""
+
+    session: Session
+    consistent: bool
+
+    @property
+    def isolation(self) -> str:
+        """Name of the isolation level in force."""
+        return "snapshot" if self.consistent else "read committed"
+
+
+class Source:
+    """SQL Server, reached by `open_source`. May be used by several threads; each snapshot by one at a time."""
+
+    def __init__(self, settings: SourceSettings, address: Address, driver_name: str, progress: Progress) -> None:
+        self.settings = settings
+        self.address = address
+        self.driver_name = driver_name
+        self._progress = progress
+        self._idle: dict[str | None, list[PlainSession]] = {}
+        self._lock = threading.Lock()
+
+    def query(self, sql: str, params: Sequence[object] = (), *, database: str | None = None) -> list[Row]:
+        """Rows of a small read, retried while the failure is a passing one. `params` fill %s. Raises ServerError."""
+
+        def ask() -> list[Row]:
+            with self._plain(database) as session:
+                return session.query(sql, params)
+
+        return self.retrying(ask)
+
+    def scalar(self, sql: str, params: Sequence[object] = (), *, database: str | None = None) -> Any:
+        """First column of the first row, None without a row."""
+        rows = self.query(sql, params, database=database)
+        return rows[0][0] if rows else None
+
+    def arrow_batches(
+        self, sql: str, batch_rows: int = BATCH_ROWS, schema: pa.Schema | None = None, *, database: str | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Rows of any size as they stream in, on a connection of their own, cast to `schema` (see etl.source.extract).
+
+        Without a schema the fast driver gives its own types and the plain one guesses from the first batch: only for types where
+        both agree. Connecting is retried; a failure in mid-stream is raised, since rows were given out already.
+        """
+        session = self.retrying(lambda: self.open_bulk(database))
+        try:
+            yield from session.arrow_batches(sql, schema, batch_rows)
+        finally:
+            session.close()
+
+    @contextmanager
+    def snapshot(self, database: str) -> Iterator[Snapshot]:
+        """A bulk connection to `database`: in SNAPSHOT isolation where the database allows it, else READ COMMITTED.
+
+        The instant is that of the first read. Nothing is locked under SNAPSHOT; the server keeps old row versions meanwhile.
+        """
+        consistent = self.allows_snapshot(database)
+
+        def begin() -> Session:
+            session = self.open_bulk(database)
+            try:
+                # The level has to be set before the transaction begins: error 3951 otherwise.
+                session.execute(f"SET TRANSACTION ISOLATION LEVEL {'SNAPSHOT' if consistent else 'READ COMMITTED'}")
+                if consistent:
+                    session.execute("BEGIN TRAN")
+            except BaseException:
+                session.close()
+                raise
+            return session
+
+        session = self.retrying(begin)
+        try:
+            yield Snapshot(session, consistent)
+        finally:
+            session.close()
+
+    def allows_snapshot(self, database: str) -> bool:
+        """Whether ALLOW_SNAPSHOT_ISOLATION is on."""
+        states = {str(name).lower(): int(state) for name, state in self.query(_SNAPSHOT_STATES)}
+        return states.get(database.lower()) == 1
+
+    def open_bulk(self, database: str | None = None) -> Session:
+        """A connection by the driver in use, the caller's to close. Not retried."""
+        if self.driver_name == FAST:
+            return open_fast(self.settings, self.address, database, lambda sql: self._explain(database, sql))
+        return open_plain(self.settings, self.address, database)
+
+    def retrying(self, action: Callable[[], T]) -> T:
+        """Do `action`, again after a pause that doubles while it fails in a passing way, `retries` times at most."""
+        pause = _FIRST_PAUSE_S
+        for attempt in range(self.settings.retries + 1):
+            try:
+                return action()
+            except ServerError as error:
+                if not error.transient or attempt == self.settings.retries:
+                    raise
+                self._progress.note(f"{error.message} Trying again ({attempt + 1} of {self.settings.retries}).")
+                time.sleep(pause * random.uniform(0.8, 1.2))
+                pause = min(pause * 2, _LONGEST_PAUSE_S)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        with self._lock:
+            idle, self._idle = self._idle, {}
+        for session in (session for sessions in idle.values() for session in sessions):
+            session.close()
+
+    @contextmanager
+    def _plain(self, database: str | None) -> Iterator[PlainSession]:
+        """A pymssql connection from the pool; it goes back only when it was not broken."""
+        with self._lock:
+            waiting = self._idle.get(database)
+            session = waiting.pop() if waiting else None
+        session = session or open_plain(self.settings, self.address, database)
+        try:
+            yield session
+        except BaseException:
+            session.close()
+            raise
+        with self._lock:
+            waiting = self._idle.setdefault(database, [])
+            if len(waiting) < self.settings.pool_size:
+                waiting.append(session)
+                return
+        session.close()
+
+    def _explain(self, database: str | None, sql: str) -> ServerError:
+        """Ask through pymssql, which gives numbers, why a statement failed. If it succeeds there, it was a passing failure."""
+        try:
+            session = open_plain(self.settings, self.address, database)
+            try:
+                next(session.arrow_batches(sql, batch_rows=1), None)
+            finally:
+                session.close()
+        except ServerError as error:
+            return error
+        return describe(None, "", str(self.address))
+
+
+@contextmanager
+def open_source(settings: SourceSettings, progress: Progress | None = None) -> Iterator[Source]:
+    """Reach the source, log in, choose the driver; close every connection afterwards.
+
+    Raises ServerError (a SourceError with a number), SourceError when TLS is refused, ConfigurationError for a bad URL or driver.
+    """
+    address = address_of(settings)
+    source = Source(settings, address, choose_driver(settings), progress or Silent())
+    try:
+        source.retrying(lambda: check_reachable(address, settings.connect_timeout_s))
+        source.query("SELECT 1")
+        if source.driver_name == FAST:
+            _fall_back_where_fast_fails(source)
+        yield source
+    finally:
+        source.close()
+
+
+def choose_driver(settings: SourceSettings) -> str:
+    """The fast driver where it is installed and allowed. Raises ConfigurationError when it is demanded and not installed."""
+    present = find_spec("mssql_python") is not None
+    if settings.driver == "fast" and not present:
+        raise ConfigurationError(
+            '[source] driver = "fast", but mssql-python is not installed.',
+            'Install membershift[fast], or set driver = "auto".',
+        )
+    return FAST if present and settings.driver != "plain" else PLAIN
+
+
+def _fall_back_where_fast_fails(source: Source) -> None:
+    """The plain driver has just logged in; where the fast one cannot (a system library is missing), the plain one does it all."""
+    try:
+        source.open_bulk().close()
+    except (SourceError, ImportError, OSError) as error:
+        if source.settings.driver == "fast":
+            raise
+        source._progress.note(f"mssql-python cannot connect ({type(error).__name__}); reading with pymssql, which is slower.")
+        source.driver_name = PLAIN
