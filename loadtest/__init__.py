@@ -1,1 +1,0 @@
-"""Open-loop load on the target."""
