@@ -81,6 +81,8 @@ class Matcher:
 
     def finish(self) -> Iterator[Unmatched]:
         """What is left when both streams have ended, one partition at a time."""
+        if not any(self.seen.values()):
+            return
         if self.spill.used:
             self.spill_all()
             for partition in range(self.spill.partitions):

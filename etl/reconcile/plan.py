@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
 import polars as pl
 
 from etl.errors import TargetError, UsageError
-from etl.mapping.compile import CompiledPart, compile_part
+from etl.mapping.compile import CompiledPart, compile_part, polars_schema
 from etl.mapping.model import Mapping as TableMappings
 from etl.mapping.model import Part, TableMapping
 from etl.names import SourceTable
 from etl.source.catalog import Catalog, Table
-from etl.source.extract import canonical_schema
+from etl.source.extract import canonical_schema, select_list
 from etl.target.columns import TargetColumn
 
 PART: Final = "__part"
@@ -24,6 +24,9 @@ PART: Final = "__part"
 
 SOURCE: Final = "__source"
 """Column of expected rows: the legacy row's key, written by `encode_keys`."""
+
+LINK: Final = "__link"
+"""Column of expected members: the legacy id as the crosswalk writes it."""
 
 KEY_END: Final = "\x1f"
 """Stands between the columns of an encoded key."""
@@ -49,8 +52,8 @@ class PartPlan:
     @cached_property
     def key_schema(self) -> dict[str, pl.DataType]:
         """The source key's columns with their types."""
-        empty = pl.DataFrame(pl.from_arrow(canonical_schema(self.table).empty_table()))
-        return {name: empty.schema[name] for name in self.part.key}
+        schema = polars_schema(canonical_schema(self.table))
+        return {name: schema[name] for name in self.part.key}
 
 
 @dataclass(frozen=True)
@@ -121,19 +124,27 @@ def plan_table(table: TableMapping, catalog: Catalog, targets: Mapping[str, Sequ
         raise TargetError(
             f"The target has no table {table.target}.", "Create it with `membershift schema up --execute`, then load it."
         )
-    parts = tuple(
-        PartPlan(
-            number=number,
-            compiled=compile_part(part, canonical_schema(catalog.tables[part.source]), live),
-            table=catalog.tables[part.source],
-            lookups=tuple((lookup.name, catalog.tables[lookup.table]) for lookup in part.lookups),
-        )
-        for number, part in enumerate(table.parts)
-    )
+    parts = tuple(plan_part(number, part, catalog, live) for number, part in enumerate(table.parts))
     mapped = {column.name for plan in parts for column in plan.compiled.target_columns}
     columns = tuple(column for column in live if column.name in mapped and column.name not in MAINTAINED)
     left_out = tuple(column.name for column in live if column.name not in mapped or column.name in MAINTAINED)
     return TablePlan(table.target, parts[0].part.target_key, columns, parts, left_out)
+
+
+def plan_part(number: int, part: Part, catalog: Catalog, live: Sequence[TargetColumn]) -> PartPlan:
+    """One part, with only those source columns that it reads."""
+    table = catalog.tables[part.source]
+    lookups = {lookup.name: catalog.tables[lookup.table] for lookup in part.lookups}
+    schemas = {name: canonical_schema(looked_up) for name, looked_up in lookups.items()}
+    compiled = compile_part(part, canonical_schema(table), live, schemas)
+    beside = tuple((name, with_columns(looked_up, compiled.lookup_columns[name])) for name, looked_up in lookups.items())
+    return PartPlan(number, compiled, with_columns(table, compiled.source_columns), beside)
+
+
+def with_columns(table: Table, items: Sequence[str]) -> Table:
+    """A table as if it had only the columns that the named items of its select list come from."""
+    needed = {item.column for item in select_list(table) if item.name in items} | set(table.key)
+    return replace(table, columns=tuple(column for column in table.columns if column.name in needed))
 
 
 def source_tables(tables: Sequence[TableMapping]) -> tuple[SourceTable, ...]:
