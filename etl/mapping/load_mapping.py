@@ -1,11 +1,152 @@
-"""Read a mapping: a folder of TOML files, its own or one that comes with the program."""
+"""Read a mapping: a folder of TOML files, your own or one that comes with the program."""
 
 from __future__ import annotations
 
-from etl.mapping.model import Mapping
+import hashlib
+from datetime import date
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from etl.errors import ConfigurationError
+from etl.mapping.mistakes import mistake, unknown
+from etl.mapping.model import Mapping, MemberSystem, TableMapping
+from etl.mapping.read_file import Table, read_file
+from etl.mapping.read_part import Shared, read_part
+from etl.mapping.transforms.zones import known_zone
 from etl.settings import MappingSettings
 
+SHARED_FILE: Final = "mapping.toml"
+CANONICAL: Final = ("code", "integer", "guid", "text", "upper", "lower")
 
-def load_mapping(settings: MappingSettings) -> Mapping:
-    """The whole mapping that `settings` names. Raises ConfigurationError with file, line and the nearest valid name."""
-    raise NotImplementedError(settings.path)
+
+def load_mapping(settings: MappingSettings, base: Path | None = None) -> Mapping:
+    """The whole mapping that `settings` names; a relative path starts at `base`, else at the working folder.
+
+    Raises ConfigurationError with file, line and the nearest valid name. Connects to nothing: columns of source and target are
+    checked by compile_part.
+    """
+    folder = find_folder(settings.path, base)
+    files = {path.name: path for path in sorted(folder.glob("*.toml"))}
+    texts = {name: read_text(path) for name, path in files.items()}
+    shared_table = read_file(files[SHARED_FILE], texts[SHARED_FILE])
+    shared = read_shared(shared_table, settings)
+    order = ordered_files(shared_table, set(files) - {SHARED_FILE})
+    tables = tuple(read_table(read_file(files[name], texts[name]), shared) for name in order)
+    check_systems(tables, shared)
+    return Mapping(
+        name=shared_table.text("name", folder.name),
+        folder=folder,
+        time_zone=shared.time_zone,
+        sentinels=shared.sentinels,
+        systems=shared.systems,
+        tables=tables,
+        fingerprint=fingerprint(texts, shared.time_zone),
+    )
+
+
+def find_folder(path: str, base: Path | None) -> Path:
+    """The folder of a mapping: one that comes with the program when `path` is its bare name, else a folder of yours."""
+    packaged = Path(str(resources.files("etl.mapping")))
+    ours = sorted(file.parent.name for file in packaged.glob(f"*/{SHARED_FILE}"))
+    if path in ours:
+        return packaged / path
+    folder = (base or Path()) / Path(path).expanduser()
+    if (folder / SHARED_FILE).is_file():
+        return folder
+    problem = f"{folder} has no {SHARED_FILE}" if folder.is_dir() else f"there is no folder {folder}"
+    raise ConfigurationError(
+        f"No mapping {path!r}: {problem}.",
+        f"Set [mapping] path to a folder with mapping files, or to one that comes with the program: {', '.join(ours)}.",
+    )
+
+
+def read_text(path: Path) -> str:
+    """The text of a mapping file. Raises ConfigurationError."""
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}.", "Check its permissions and that it is UTF-8.") from error
+
+
+def read_shared(table: Table, settings: MappingSettings) -> Shared:
+    """mapping.toml: sentinels and member systems; the time zone is membershift.toml's."""
+    table.allow(SHARED_FILE, ("name", "tables", "sentinels", "members"))
+    if not known_zone(settings.time_zone):
+        problem = f"[mapping] time_zone: {settings.time_zone!r} is no time zone."
+        raise ConfigurationError(problem, "Write one of the tz database, such as Asia/Shanghai.")
+    sentinels = table.texts("sentinels", ())
+    for day in sentinels:
+        try:
+            date.fromisoformat(day)
+        except ValueError as error:
+            raise mistake(table.place("sentinels"), f"the sentinel {day!r} is no date.", 'Write "1900-01-01".') from error
+    members = table.table("members")
+    return Shared({name: read_system(members.table(name), name) for name in members.values}, settings.time_zone, sentinels)
+
+
+def read_system(table: Table, name: str) -> MemberSystem:
+    """A [members.<name>]."""
+    table.allow("a member system", ("table", "key", "as", "ids", "since"))
+    canonical = table.one_of("as", CANONICAL)
+    return MemberSystem(
+        name=name,
+        table=table.source_table("table"),
+        key=table.text("key"),
+        canonical=canonical,
+        ids="keep" if table.one_of("ids", ("keep", "allocate")) == "keep" else "allocate",
+        since=table.text("since"),
+        place=table.place(),
+    )
+
+
+def ordered_files(shared: Table, files: set[str]) -> list[str]:
+    """The mapping files in the order of `tables`, parents first; each listed once, none left out."""
+    listed = [f"{name}.toml" for name in shared.texts("tables")]
+    for name in listed:
+        if name not in files:
+            raise unknown(shared.place("tables"), "mapping file", name, files)
+    if forgotten := files - set(listed):
+        names = ", ".join(sorted(name.removesuffix(".toml") for name in forgotten))
+        raise mistake(shared.place("tables"), f"tables does not list {names}.", "List every file, parents before children.")
+    if len(set(listed)) < len(listed):
+        raise mistake(shared.place("tables"), "tables lists a file twice.", "List each once.")
+    return listed
+
+
+def read_table(table: Table, shared: Shared) -> TableMapping:
+    """A file: one target table and its parts."""
+    table.allow("a mapping file", ("target", "key", "part"))
+    target, key = table.text("target"), table.texts("key")
+    parts = tuple(read_part(part, target, key, shared) for part in table.tables("part"))
+    if not parts:
+        raise mistake(table.place(), f"{target} has no part.", "Add [[part]] with source, key and columns.")
+    names = [part.name for part in parts]
+    for at, part in enumerate(parts):
+        if part.name in names[:at]:
+            raise mistake(part.place, f"two parts are called {part.name}.", "Name each differently.")
+    return TableMapping(target, parts)
+
+
+def check_systems(tables: tuple[TableMapping, ...], shared: Shared) -> None:
+    """Each member system is defined by one part, before any other part refers to it."""
+    defined: set[str] = set()
+    for part in (part for table in tables for part in table.parts):
+        system = part.defines_member
+        if system is not None and system.name in defined:
+            raise mistake(part.place, f"{system.name} members are defined twice.", "Take `members` out of one part.")
+        defined |= {system.name} if system is not None else set()
+        for column in part.columns:
+            if column.member is not None and column.member not in defined:
+                problem = f"{part.name} needs {column.member} members, which no part before it defines."
+                raise mistake(column.place, problem, "Correct the order in `tables`.")
+    if left := sorted(set(shared.systems) - defined):
+        raise mistake(shared.systems[left[0]].place, f"no part defines {left[0]} members.", f'Add members = "{left[0]}" to one.')
+
+
+def fingerprint(texts: dict[str, str], time_zone: str) -> str:
+    """Changes when anything in the mapping does."""
+    digest = hashlib.sha256(time_zone.encode())
+    for name, text in sorted(texts.items()):
+        digest.update(f"\0{name}\0{text}".encode())
+    return digest.hexdigest()

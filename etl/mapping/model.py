@@ -52,9 +52,10 @@ class MemberSystem:
 class ColumnMapping:
     """One target column: `transform` of the source columns `sources` with `args`.
 
-    `member`: the column holds the member id that `sources[0]`, an id of that system, stands for. `default` replaces a missing value.
-    `required`: a missing value is refused even where the target column would take NULL. `on_bad`: what to do with a value that
-    cannot be read: reject the row, or load NULL (or the default) and note it. `personal` is a kind of etl.masking.PERSONAL_KINDS.
+    `member`: the column holds the member id that `sources[0]`, an id of that system, stands for. `default` replaces a missing
+    value. `required`: a missing value is refused even where the target column would take NULL. `on_bad`: what to do with a value
+    that cannot be read: reject the row, or load NULL (or the default) and note it. `personal` is a kind of
+    etl.masking.PERSONAL_KINDS.
     """
 
     target: str

@@ -8,15 +8,9 @@ from typing import Final
 import polars as pl
 
 FINDING_SCHEMA: Final = pl.Schema(
-    {
-        "source_key": pl.String,
-        "column_name": pl.String,
-        "reason": pl.String,
-        "masked_value": pl.String,
-        "detail": pl.String,
-    }
+    [(name, pl.String()) for name in ("source_key", "column_name", "reason", "masked_value", "detail")]
 )
-LINK_SCHEMA: Final = pl.Schema({"source_id": pl.String, "member_id": pl.Int64, "valid_from": pl.Datetime("us")})
+LINK_SCHEMA: Final = pl.Schema([("source_id", pl.String()), ("member_id", pl.Int64()), ("valid_from", pl.Datetime("us"))])
 
 
 @dataclass(frozen=True)

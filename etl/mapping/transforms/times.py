@@ -1,0 +1,246 @@
+"""Dates and times: legacy local times become UTC, sentinels become NULL, dates are read from the ways people write them."""
+
+from __future__ import annotations
+
+from datetime import date as Date
+from datetime import datetime, timedelta
+from typing import Final
+
+import polars as pl
+
+from etl.mapping.transforms.base import (
+    Arguments,
+    ArgumentSpec,
+    Input,
+    Inputs,
+    Kind,
+    Transform,
+    list_argument,
+    number_argument,
+    put_back,
+    text_argument,
+)
+from etl.mapping.transforms.text import fold_width
+from etl.mapping.transforms.zones import clock_changed, clock_remark, to_utc
+
+DATE_PARTS: Final = (
+    r"^(?P<y>[0-9]{4}|[0-9]{2})(?:[-/.]|年)(?P<m>[0-9]{1,2})(?:[-/.]|月)(?P<d>[0-9]{1,2})日?(?:[T ]0{1,2}:00(?::00(?:\.0+)?)?)?$"
+)
+COMPACT_DATE: Final = r"^(?P<y>[0-9]{4})(?P<m>[0-9]{2})(?P<d>[0-9]{2})$"
+TIME_FORMATS: Final = (
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y/%m/%d %H:%M:%S%.f",
+    "%Y-%m-%d %H:%M",
+    "%Y/%m/%d %H:%M",
+    "%Y%m%d%H%M%S",
+)
+DAY: Final = timedelta(days=1)
+# An instant staged as UTC may be up to this far from the local date that was written.
+FARTHEST_OFFSET: Final = timedelta(hours=14)
+
+
+def is_sentinel(column: pl.Expr, dtype: pl.DataType, sentinels: tuple[str, ...], slack: timedelta = timedelta(0)) -> pl.Expr:
+    """Is the value on one of the days that stand for "none"?
+
+    >>> pl.select(is_sentinel(pl.lit(Date(1900, 1, 1)), pl.Date(), ("1900-01-01",))).item()
+    True
+    """
+    days = [Date.fromisoformat(day) for day in sentinels]
+    if isinstance(dtype, pl.Date):
+        return column.is_in(days)
+    starts = [datetime(day.year, day.month, day.day) for day in days]
+    return pl.any_horizontal(
+        [column.is_between(begin(start, slack), end(start, slack), closed="both") for start in starts] or [pl.lit(value=False)]
+    )
+
+
+def begin(start: datetime, slack: timedelta) -> datetime:
+    """The first moment of a day, less `slack`."""
+    return start - slack if start - datetime.min > slack else datetime.min
+
+
+def end(start: datetime, slack: timedelta) -> datetime:
+    """The last microsecond of a day, and `slack`."""
+    last = start + timedelta(hours=23, minutes=59, seconds=59, microseconds=999_999)
+    return last + slack if datetime.max - last > slack else datetime.max
+
+
+def without_sentinels(
+    column: pl.Expr, dtype: pl.DataType, sentinels: tuple[str, ...], slack: timedelta = timedelta(0)
+) -> pl.Expr:
+    """The value, NULL on a sentinel day."""
+    return pl.when(~is_sentinel(column, dtype, sentinels, slack)).then(column) if sentinels else column
+
+
+def date_of_text(column: pl.Expr, pivot: int = 30) -> pl.Expr:
+    """A date as people write it; NULL when it is none. A year of two digits is 20xx up to `pivot`, else 19xx.
+
+    >>> dates = ["1990-01-02", "19900102", "90/1/2", "1990年1月2日", "１９９０．１．２", "1990-02-30"]
+    >>> [str(date) for date in pl.DataFrame({"d": dates}).select(date_of_text(pl.col("d"))).to_series()]
+    ['1990-01-02', '1990-01-02', '1990-01-02', '1990-01-02', '1990-01-02', 'None']
+    """
+
+    def work(values: pl.Series) -> pl.Series:
+        usual = values.str.to_date("%Y-%m-%d", strict=False)
+        odd = usual.is_null() & values.is_not_null()
+        return put_back(usual, odd, unusual_dates(values.filter(odd), pivot)) if odd.any() else usual
+
+    return column.map_batches(work, return_dtype=pl.Date, is_elementwise=True)
+
+
+def unusual_dates(values: pl.Series, pivot: int) -> pl.Series:
+    """Dates in other ways than year-month-day with hyphens."""
+    tidy = fold_width(pl.col("value")).str.replace_all(r"\s+", " ").str.strip_chars()
+    parts = values.to_frame("value").select(
+        pl.coalesce(tidy.str.extract(pattern, group).cast(pl.Int32) for pattern in (DATE_PARTS, COMPACT_DATE)).alias(part)
+        for group, part in enumerate("ymd", 1)
+    )
+    year = (
+        pl.when(pl.col("y") <= pivot)
+        .then(pl.col("y") + 2000)
+        .when(pl.col("y") < 100)
+        .then(pl.col("y") + 1900)
+        .otherwise(pl.col("y"))
+    )
+    written = pl.format(
+        "{}-{}-{}",
+        year.cast(pl.String).str.zfill(4),
+        pl.col("m").cast(pl.String).str.zfill(2),
+        pl.col("d").cast(pl.String).str.zfill(2),
+    )
+    return parts.select(written.str.to_date("%Y-%m-%d", strict=False).alias(values.name)).to_series()
+
+
+def time_of_text(column: pl.Expr, pivot: int = 30) -> pl.Expr:
+    """A date and time as text; a date alone is its midnight. NULL when it is none.
+
+    >>> times = ["2024-11-11 20:00:00.123", "2024/11/11 20:00", "2024-11-11", "20:00"]
+    >>> [str(time) for time in pl.DataFrame({"t": times}).select(time_of_text(pl.col("t"))).to_series()]
+    ['2024-11-11 20:00:00.123000', '2024-11-11 20:00:00', '2024-11-11 00:00:00', 'None']
+    """
+    tidy = fold_width(column).str.strip_chars()
+    readings = [tidy.str.to_datetime(form, strict=False, time_unit="us") for form in TIME_FORMATS]
+    return pl.coalesce(*readings, date_of_text(column, pivot).cast(pl.Datetime("us")))
+
+
+def moment(inputs: Inputs, args: Arguments) -> pl.Expr:
+    """The local time the sources write: one column, or a date and a time of day."""
+    first = inputs[0]
+    sentinels = list_argument(args, "sentinels")
+    pivot = number_argument(args, "pivot")
+    if first.kind == "text":
+        only_date = len(inputs) > 1
+        written = date_of_text(first.expr, pivot) if only_date else time_of_text(first.expr, pivot)
+        first = Input(written, pl.Date() if only_date else pl.Datetime("us"))
+    value = without_sentinels(first.expr, first.dtype, sentinels).cast(pl.Datetime("us"))
+    if len(inputs) == 1:
+        return value
+    clock = inputs[1].expr
+    if inputs[1].kind == "text":
+        clock = pl.coalesce(clock.str.strip_chars().str.to_time(form, strict=False) for form in ("%H:%M:%S%.f", "%H:%M"))
+    return value + clock.cast(pl.Duration("us"))
+
+
+def build_local_time(inputs: Inputs, args: Arguments) -> pl.Expr:
+    """`to_utc` of the moment written."""
+    return to_utc(
+        moment(inputs, args),
+        text_argument(args, "zone"),
+        ambiguous=text_argument(args, "ambiguous"),
+        non_existent=text_argument(args, "non_existent"),
+    )
+
+
+def why_no_local_time(inputs: Inputs, args: Arguments) -> pl.Expr:
+    """A time the zone's clock skipped or showed twice, where those are rejected; else as for dates."""
+    return pl.coalesce(clock_remark(moment(inputs, args), text_argument(args, "zone")), why_no_date(inputs, args))
+
+
+def why_no_date(inputs: Inputs, args: Arguments) -> pl.Expr:
+    """Sentinels and blank text are none; other text that is no date is a mistake."""
+    sentinels = list_argument(args, "sentinels")
+    reasons: list[pl.Expr] = []
+    for given in inputs:
+        if given.kind == "text":
+            written = fold_width(given.expr).str.strip_chars()
+            day = date_of_text(written.str.slice(0, 10))
+            missing = (
+                (written == "")
+                | is_sentinel(day, pl.Date(), sentinels).fill_null(value=False)
+                | written.str.contains(r"^0000-00-00")
+            )
+            reasons.append(pl.when(~missing).then(pl.lit("bad_date")))
+        else:
+            reasons.append(pl.lit(None, dtype=pl.String))
+    return pl.coalesce(reasons)
+
+
+def build_utc_time(inputs: Inputs, args: Arguments) -> pl.Expr:
+    """An instant that is staged as UTC already."""
+    given = inputs[0]
+    sentinels = list_argument(args, "sentinels")
+    expr = time_of_text(given.expr) if given.kind == "text" else given.expr
+    return without_sentinels(expr.cast(pl.Datetime("us")), pl.Datetime("us"), sentinels, FARTHEST_OFFSET)
+
+
+def build_date(inputs: Inputs, args: Arguments) -> pl.Expr:
+    """The date of a date, a date and time, or a text."""
+    given = inputs[0]
+    sentinels = list_argument(args, "sentinels")
+    if given.kind == "text":
+        return without_sentinels(date_of_text(given.expr, number_argument(args, "pivot")), pl.Date(), sentinels)
+    return without_sentinels(given.expr.dt.date() if given.kind == "datetime" else given.expr, pl.Date(), sentinels)
+
+
+def local_suspects(inputs: Inputs, value: pl.Expr, args: Arguments) -> pl.Expr:
+    """Times from when the zone's clock still changed."""
+    del value
+    first = inputs[0]
+    if first.kind == "text":
+        return clock_changed(moment(inputs, args), text_argument(args, "zone"))
+    return clock_changed(first.expr, text_argument(args, "zone"))
+
+
+def local_remark(inputs: Inputs, value: pl.Expr, args: Arguments) -> pl.Expr:
+    """A time that was skipped or shown twice had to be interpreted."""
+    del value
+    return clock_remark(moment(inputs, args), text_argument(args, "zone"))
+
+
+SENTINELS = ArgumentSpec("list of texts", (), "days that mean none; the mapping's sentinels when left out")
+PIVOT = ArgumentSpec("whole number", 30, "two-digit years up to this are 20xx")
+ZONE = ArgumentSpec("text", "", "time zone of the legacy clock; the mapping's when left out")
+AMBIGUOUS = ArgumentSpec("text", "earliest", "a time the clock showed twice", choices=("earliest", "latest", "reject"))
+NON_EXISTENT = ArgumentSpec("text", "shift", "a time the clock skipped", choices=("shift", "reject"))
+DATED: Final[tuple[Kind, ...]] = ("datetime", "date", "text")
+
+TRANSFORMS: Final = (
+    Transform(
+        "local_time",
+        "A local time without zone, as UTC; from one column, or from a date and a time of day.",
+        build_local_time,
+        (DATED, ("time", "text")),
+        why=why_no_local_time,
+        suspects=local_suspects,
+        remark=local_remark,
+        sources=(1, 2),
+        args={"zone": ZONE, "ambiguous": AMBIGUOUS, "non_existent": NON_EXISTENT, "sentinels": SENTINELS, "pivot": PIVOT},
+    ),
+    Transform(
+        "utc_time",
+        "An instant that is UTC already, as datetimeoffset is staged.",
+        build_utc_time,
+        (("datetime", "text"),),
+        why=why_no_date,
+        args={"sentinels": SENTINELS},
+    ),
+    Transform(
+        "date",
+        "A calendar date; text in the ways people write it.",
+        build_date,
+        (DATED,),
+        why=why_no_date,
+        args={"sentinels": SENTINELS, "pivot": PIVOT},
+    ),
+)
