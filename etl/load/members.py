@@ -1,0 +1,88 @@
+"""Which member ids rows will get, decided before the rows of the part that defines them are loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from etl.load.allocate import Block, plan_allocated
+from etl.load.crosswalk import keep_ids
+from etl.load.key_index import KeyIndexBuilder
+from etl.load.part import LoadPart
+from etl.load.prepare import Prepared
+from etl.load.runs import RunRecord, newest_detail
+from etl.load.sql import places, sql
+from etl.load.staged import MappedTransform
+
+
+def plan_members(prepared: Prepared, part: LoadPart, record: RunRecord) -> None:
+    """Settle the ids of all members that `part` defines."""
+    assert part.system is not None
+    crosswalk = prepared.crosswalk
+    if part.system.ids == "keep":
+        crosswalk.plan(part.system.name, keep_ids)
+        return
+    numbered, _ = plan_allocated(
+        prepared.connection,
+        prepared.state_schema,
+        prepared.folder / f"plan-{part.system.name}",
+        lambda: read_member_keys(part),
+        crosswalk.known(part.system.name),
+        system=part.system.name,
+        noted=noted_block(prepared, part.system.name),
+        largest_kept=largest_kept(prepared),
+        record=record,
+    )
+    crosswalk.plan(part.system.name, numbered.index.lookup)
+
+
+def plan_members_dry(prepared: Prepared, part: LoadPart) -> None:
+    """For a dry run: every staged member counts as known, without an id being taken."""
+    assert part.system is not None
+    width = max((int(keys.str.len_bytes().max() or 1) for keys in read_member_keys(part)), default=1)  # type: ignore[arg-type]  # polars types max() of any dtype
+    with KeyIndexBuilder(prepared.folder / f"dry-{part.system.name}", width) as builder:
+        for keys in read_member_keys(part):
+            known = keys.drop_nulls()
+            ids = keep_ids(known) if part.system.ids == "keep" else pl.Series([0] * len(known), dtype=pl.Int64)
+            builder.add(known.filter(ids.is_not_null()), ids.drop_nulls())
+        index = builder.finish()
+    prepared.crosswalk.plan(part.system.name, index.lookup)
+
+
+def read_member_keys(part: LoadPart) -> Iterator[pl.Series]:
+    """The legacy ids of all members that a part defines, as the crosswalk writes them."""
+    assert part.system is not None
+    assert isinstance(part.transform, MappedTransform)
+    compiled = part.transform.compiled
+    own = next(reference for reference in compiled.member_references if reference.system == part.system.name)
+    for chunk in part.chunks:
+        for frame in chunk.read((own.key_column,)):
+            yield compiled.member_keys(frame)[own.target_column]
+
+
+def noted_block(prepared: Prepared, system: str) -> Block | None:
+    """The block of ids an earlier run reserved for a system."""
+    noted = newest_detail(prepared.runs, "blocks", system)
+    return None if noted is None else Block(int(noted[0]), int(noted[1]))
+
+
+def largest_kept(prepared: Prepared) -> int:
+    """The largest id that any system keeps, staged or on the target; 0 when there is none."""
+    largest = 0
+    for part in prepared.parts:
+        if part.system is not None and part.system.ids == "keep":
+            for keys in read_member_keys(part):
+                largest = max(largest, int(keep_ids(keys).max() or 0))  # type: ignore[arg-type]  # polars types max() of any dtype
+    kept = [system.name for system in prepared.mapping.systems.values() if system.ids == "keep"]
+    if kept:
+        rows = prepared.connection.query(
+            sql(
+                "SELECT MAX(member_id) FROM {schema}.member_source WHERE source IN ({systems})",
+                {"schema": prepared.schema},
+                systems=places(len(kept)),
+            ),
+            kept,
+        )
+        largest = max(largest, int(rows[0][0] or 0))
+    return largest

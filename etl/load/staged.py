@@ -1,0 +1,82 @@
+"""Mapping parts over the stage, as the loading machinery sees them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from etl.load.crosswalk import Crosswalk
+from etl.mapping.compile import CompiledPart
+from etl.mapping.outcome import TransformOutcome
+from etl.stage.read import Stage, StagedChunk
+
+
+@dataclass(frozen=True)
+class StageChunk:
+    """A staged chunk; its file is checked against the manifest's hash when it is read."""
+
+    stage: Stage
+    chunk: StagedChunk
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the file."""
+        return self.chunk.sha256
+
+    @property
+    def rows(self) -> int:
+        """Rows of the chunk."""
+        return self.chunk.rows
+
+    def read(self, columns: tuple[str, ...]) -> Iterator[pl.DataFrame]:
+        """The rows, in frames of bounded size."""
+        return self.stage.read(self.chunk, columns)
+
+
+@dataclass(frozen=True)
+class MappedTransform:
+    """A compiled part together with what it looks up: member ids, and small tables beside its rows."""
+
+    compiled: CompiledPart
+    crosswalk: Crosswalk
+    lookups: Mapping[str, pl.DataFrame]
+
+    @property
+    def source_columns(self) -> tuple[str, ...]:
+        """Staged columns to read."""
+        return self.compiled.source_columns
+
+    def source_keys(self, frame: pl.DataFrame) -> pl.Series:
+        """The key of each row as text."""
+        return self.compiled.source_keys(frame)
+
+    def apply(self, frame: pl.DataFrame) -> TransformOutcome:
+        """Transform with member ids filled in."""
+        keys = self.compiled.member_keys(frame)
+        members = {
+            reference.target_column: self.crosswalk.lookup(reference.system, keys[reference.target_column])
+            for reference in self.compiled.member_references
+        }
+        return self.compiled.apply(frame, members, self.lookups)
+
+
+def fingerprint_of(compiled: CompiledPart) -> str:
+    """Changes when the part's meaning does: its columns, transforms, arguments and rules, but not where they are written."""
+    part = compiled.part
+    told = [
+        part.target,
+        str(part.source),
+        *part.key,
+        *part.target_key,
+        *(
+            f"{column.target}|{column.sources}|{column.transform}|{sorted(map(str, column.args.items()))}"
+            f"|{column.required}|{column.default!r}|{column.on_bad}|{column.member}"
+            for column in part.columns
+        ),
+        *(f"{rule.code}|{rule.column}|{rule.expression}" for rule in part.rejects),
+        *(f"{lookup.name}|{lookup.table}|{lookup.on}" for lookup in part.lookups),
+    ]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()
