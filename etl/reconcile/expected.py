@@ -4,87 +4,147 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import polars as pl
 import pyarrow as pa
 
-from etl.reconcile.plan import PART, SOURCE, PartPlan, TablePlan, encode_keys
+from etl.load.crosswalk import keep_ids
+from etl.reconcile.plan import LINK, PART, SOURCE, PartPlan, TablePlan, encode_keys
 from etl.source.extract import canonical_schema, select_statement
-
-
-class ReadsArrow(Protocol):
-    """The side of SQL Server that a comparison reads."""
-
-    def arrow_batches(self, sql: str, batch_rows: int) -> Iterator[pa.RecordBatch]: ...
-
 
 Lookup = Callable[[str, pl.Series], pl.Series]
 """From a system and its ids (String) to member ids (Int64), NULL where unknown: Crosswalk.lookup."""
+
+REFUSED_SCHEMA: Final = pl.Schema({"source_key": pl.String(), SOURCE: pl.String(), "reason": pl.String()})
+LINKS_SCHEMA: Final = pl.Schema({LINK: pl.String(), SOURCE: pl.String(), "right": pl.Int64(), "found": pl.Int64()})
+
+
+class ReadsArrow(Protocol):
+    """The side of SQL Server that a comparison reads: etl.source.session.Session."""
+
+    def arrow_batches(self, sql: str, schema: pa.Schema | None = None, batch_rows: int = ...) -> Iterator[pa.RecordBatch]: ...
+
+
+@dataclass(frozen=True)
+class Links:
+    """Crosswalk entries of the members of one batch: how many are there, and those that are not as they should be
+    (LINKS_SCHEMA).
+
+    `right` is NULL where only the crosswalk can tell the member.
+    """
+
+    present: int
+    wrong: pl.DataFrame
 
 
 @dataclass(frozen=True)
 class ExpectedBatch:
     """Rows of one read of one part.
 
-    `rows`: the table's columns, PART and SOURCE. `refused`: rows that the mapping makes no target row of, as
-    (source_key, SOURCE, reason). `links`: for members, the crosswalk entry each row should have (source_id, member_id) and its
-    SOURCE. `read`: source rows read.
+    `rows`: the table's columns, PART and SOURCE, and LINK for a table that defines members. `refused`: rows that the mapping
+    makes no target row of (REFUSED_SCHEMA). `read`: source rows read.
     """
 
     part: PartPlan
     read: int
     rows: pl.DataFrame
     refused: pl.DataFrame
-    links: pl.DataFrame | None
+    links: Links | None
 
 
-def read_expected(
-    source: ReadsArrow,
-    plan: TablePlan,
-    part: PartPlan,
-    lookup: Lookup,
-    batch_rows: int,
-    where: str = "",
-    lookups: Mapping[str, pl.DataFrame] | None = None,
-) -> Iterator[ExpectedBatch]:
-    """Every row of a part, or those that `where` (T-SQL) selects, in the order of the source's key."""
-    beside = read_lookups(source, part, batch_rows) if lookups is None else lookups
-    sql = select_statement(part.table, where)
-    for batch in source.arrow_batches(sql, batch_rows):
-        yield expect(plan, part, pl.DataFrame(pl.from_arrow(batch)), lookup, beside)
+@dataclass(frozen=True)
+class Expectation:
+    """Makes target rows of legacy rows: the mapping with what it looks up."""
+
+    plan: TablePlan
+    lookup: Lookup
+
+    def read(
+        self, source: ReadsArrow, part: PartPlan, beside: Mapping[str, pl.DataFrame], batch_rows: int, where: str = ""
+    ) -> Iterator[ExpectedBatch]:
+        """Every row of a part, or those that `where` (T-SQL) selects, in the order of the source's key.
+
+        `beside` are the part's lookup tables, from `read_lookups`.
+        """
+        for batch in source.arrow_batches(select_statement(part.table, where), canonical_schema(part.table), batch_rows):
+            yield self.expect(part, pl.DataFrame(pl.from_arrow(batch)), beside)
+
+    def expect(self, part: PartPlan, frame: pl.DataFrame, beside: Mapping[str, pl.DataFrame]) -> ExpectedBatch:
+        """Transform one frame of legacy rows."""
+        outcome = part.compiled.apply(frame, self.members(part, frame), beside)
+        encoded = encode_keys(frame.select(part.part.key))
+        kept = encoded if outcome.kept is None else encoded.filter(outcome.kept)
+        extra = [pl.lit(part.number, pl.UInt8).alias(PART), kept.alias(SOURCE)]
+        links = None
+        if outcome.links is not None:
+            extra.append(outcome.links["source_id"].alias(LINK))
+            links = self.check_links(part, outcome.links, kept)
+        elif self.plan.defines_members:
+            extra.append(pl.lit(None, pl.String).alias(LINK))
+        return ExpectedBatch(
+            part=part,
+            read=frame.height,
+            rows=with_all_columns(outcome.rows, self.plan).with_columns(extra),
+            refused=refused_rows(part, frame, encoded, outcome.kept, outcome.rejects),
+            links=links,
+        )
+
+    def members(self, part: PartPlan, frame: pl.DataFrame) -> dict[str, pl.Series]:
+        """Member ids for each reference of a part.
+
+        A part that defines members keeps its own ids, or has those the crosswalk gave them; one that the crosswalk does not
+        know gets a number below zero for now, so that its other values can be compared.
+        """
+        keys = part.compiled.member_keys(frame)
+        ids: dict[str, pl.Series] = {}
+        for reference in part.compiled.member_references:
+            name, wanted = reference.target_column, keys[reference.target_column]
+            if is_own_id(part, name) and ids_are_kept(part):
+                ids[name] = keep_ids(wanted)
+            elif is_own_id(part, name):
+                ids[name] = with_placeholders(self.lookup(reference.system, wanted), wanted)
+            else:
+                ids[name] = self.lookup(reference.system, wanted)
+        return ids
+
+    def check_links(self, part: PartPlan, links: pl.DataFrame, encoded: pl.Series) -> Links:
+        """Compare crosswalk entries with the members they should lead to."""
+        system = part.part.defines_member
+        assert system is not None, "only parts that define members have links"
+        found = self.lookup(system.name, links["source_id"])
+        right = pl.when(pl.col("member_id") > 0).then(pl.col("member_id"))
+        checked = links.select(pl.col("source_id").alias(LINK), encoded.alias(SOURCE), right.alias("right"), found.alias("found"))
+        wrong = checked.filter(~pl.col("found").eq_missing(pl.col("right")) | pl.col("found").is_null())
+        return Links(present=links.height - found.null_count(), wrong=wrong)
+
+
+def is_own_id(part: PartPlan, target_column: str) -> bool:
+    """Whether this column is the id of the very member that the row defines."""
+    return part.part.defines_member is not None and target_column in part.part.target_key
+
+
+def ids_are_kept(part: PartPlan) -> bool:
+    """Whether members of this part keep their legacy id."""
+    return part.part.defines_member is not None and part.part.defines_member.ids == "keep"
+
+
+def with_placeholders(ids: pl.Series, keys: pl.Series) -> pl.Series:
+    """Ids, with a number below zero where one is missing: the same for the same key."""
+    if not ids.has_nulls():
+        return ids
+    below_zero = -1 - (pl.lit(keys.hash(seed=1)) // 4).cast(pl.Int64)
+    return pl.select(pl.when(keys.is_not_null()).then(pl.coalesce(ids, below_zero))).to_series().alias(ids.name)
 
 
 def read_lookups(source: ReadsArrow, part: PartPlan, batch_rows: int) -> dict[str, pl.DataFrame]:
     """The small tables that a part reads beside each row."""
     frames: dict[str, pl.DataFrame] = {}
     for name, table in part.lookups:
-        batches = list(source.arrow_batches(select_statement(table), batch_rows))
-        frames[name] = pl.DataFrame(pl.from_arrow(pa.Table.from_batches(batches, canonical_schema(table))))
+        schema = canonical_schema(table)
+        batches = list(source.arrow_batches(select_statement(table), schema, batch_rows))
+        frames[name] = pl.DataFrame(pl.from_arrow(pa.Table.from_batches(batches, schema)))
     return frames
-
-
-def expect(
-    plan: TablePlan, part: PartPlan, frame: pl.DataFrame, lookup: Lookup, lookups: Mapping[str, pl.DataFrame]
-) -> ExpectedBatch:
-    """Transform one frame of legacy rows."""
-    compiled = part.compiled
-    keys = compiled.member_keys(frame)
-    members = {
-        reference.target_column: lookup(reference.system, keys[reference.target_column])
-        for reference in compiled.member_references
-    }
-    outcome = compiled.apply(frame, members, lookups)
-    encoded = encode_keys(frame.select(part.part.key))
-    kept = encoded if outcome.kept is None else encoded.filter(outcome.kept)
-    rows = with_all_columns(outcome.rows, plan).with_columns(pl.lit(part.number, pl.UInt8).alias(PART), kept.alias(SOURCE))
-    return ExpectedBatch(
-        part=part,
-        read=frame.height,
-        rows=rows,
-        refused=refused_rows(part, frame, encoded, outcome.kept, outcome.rejects),
-        links=None if outcome.links is None else outcome.links.select("source_id", "member_id").with_columns(kept.alias(SOURCE)),
-    )
 
 
 def with_all_columns(rows: pl.DataFrame, plan: TablePlan) -> pl.DataFrame:
@@ -122,10 +182,9 @@ def refused_rows(
     part: PartPlan, frame: pl.DataFrame, encoded: pl.Series, kept: pl.Series | None, rejects: pl.DataFrame
 ) -> pl.DataFrame:
     """Rows left out, each once, with its first reason."""
-    schema = {"source_key": pl.String, SOURCE: pl.String, "reason": pl.String}
     if kept is None or rejects.is_empty():
-        return pl.DataFrame(schema=schema)
+        return pl.DataFrame(schema=REFUSED_SCHEMA)
     left_out = frame.filter(~kept)
     keys = pl.DataFrame({"source_key": part.compiled.source_keys(left_out), SOURCE: encoded.filter(~kept)})
     reasons = rejects.select("source_key", pl.format("{} ({})", "reason", pl.col("column_name").fill_null("")).alias("reason"))
-    return keys.join(reasons.unique("source_key", keep="first"), on="source_key", how="left").select(list(schema))
+    return keys.join(reasons.unique("source_key", keep="first"), on="source_key", how="left").select(list(REFUSED_SCHEMA))

@@ -1,0 +1,150 @@
+"""Compare one table row by row: transform(source, read anew) against the target, through the crosswalk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from etl.progress import Progress
+from etl.reconcile.actual import has_keys, read_actual
+from etl.reconcile.expected import REFUSED_SCHEMA, Expectation, ExpectedBatch, ReadsArrow, read_lookups
+from etl.reconcile.findings import Findings, Rows, find, tell_duplicates
+from etl.reconcile.match import Matcher
+from etl.reconcile.members import NO_LINKS, Corrections, WrongLink, find_wrong_links
+from etl.reconcile.plan import PART, TablePlan
+from etl.reconcile.quarantine import Quarantine
+from etl.reconcile.spill import Spill
+from etl.reconcile.streams import Background
+from etl.target.bulk import BulkConnection
+
+OpenSource = Callable[[str], AbstractContextManager[ReadsArrow]]
+"""From the name of a database to a connection that reads it, at one instant where the server allows it."""
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Where both sides are read. `stream`, `lookups` and `asks` are connections to the target at one instant, each used by
+    one thread."""
+
+    open_source: OpenSource
+    stream: BulkConnection
+    asks: BulkConnection
+    crosswalk: Corrections
+    schema: str
+    state_schema: str
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`batch_rows` are read at a time, `kept` rows of each kind of difference are held in memory, `folder` is for what must
+    wait on disk."""
+
+    batch_rows: int
+    kept: int
+    folder: Path
+
+
+@dataclass
+class Tally:
+    """What was counted while both sides streamed by."""
+
+    source_rows: int = 0
+    expected_rows: int = 0
+    target_rows: int = 0
+    in_quarantine: int = 0
+    links_present: dict[str, int] = field(default_factory=dict)
+    wrong_links: Rows = field(default_factory=lambda: Rows(0, NO_LINKS))
+    refused: Rows = field(default_factory=lambda: Rows(0, pl.DataFrame(schema={**REFUSED_SCHEMA, PART: pl.UInt8()})))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What comparing one table found. `tally.refused` are rows the mapping refuses now, which are not in quarantine."""
+
+    plan: TablePlan
+    tally: Tally
+    findings: Findings
+    wrong_links: tuple[WrongLink, ...]
+    equal_rows: int
+    seconds: float
+    spilled_bytes: int
+
+
+def compare_rows(sides: Sides, plan: TablePlan, limits: Limits, progress: Progress) -> Comparison:
+    """Compare one table in full. Raises SourceError or TargetError when a side cannot be read."""
+    started = time.monotonic()
+    quarantine = Quarantine(sides.asks, sides.state_schema, plan)
+    tally = Tally()
+    progress.start(plan.target, sum(part.table.rows for part in plan.parts))
+    with Spill(limits.folder, plan.key) as spill:
+        matcher = Matcher(plan.key, plan.compared, spill)
+        meet(sides, plan, limits, matcher, tally, quarantine, progress)
+        findings = find(matcher.finish(), plan.key, limits.kept, quarantine.flags)
+        tally.in_quarantine += findings.in_quarantine
+        if matcher.equal:
+            findings = tell_duplicates(findings, lambda rows: has_keys(sides.asks, sides.schema, plan, rows), nothing_there)
+        findings, wrong_links = find_wrong_links(plan, findings, tally.wrong_links.frame, quarantine.flags)
+        progress.finish(plan.target)
+        return Comparison(
+            plan, tally, findings, tuple(wrong_links), matcher.equal, time.monotonic() - started, spill.bytes_written
+        )
+
+
+def nothing_there(rows: pl.DataFrame) -> pl.Series:
+    """A key of the target is unique: a further row of one cannot be there."""
+    return pl.repeat(False, rows.height, dtype=pl.Boolean, eager=True)
+
+
+def meet(
+    sides: Sides, plan: TablePlan, limits: Limits, matcher: Matcher, tally: Tally, quarantine: Quarantine, progress: Progress
+) -> None:
+    """Read both sides at once and let equal rows leave. The side of which fewer rows wait is taken next, so that two streams
+    in one order stay beside each other."""
+    with (
+        Background(lambda: read_all_expected(sides, plan, limits.batch_rows), f"expected {plan.target}") as expected,
+        Background(lambda: read_actual(sides.stream, sides.schema, plan, limits.batch_rows), f"actual {plan.target}") as actual,
+    ):
+        while not (expected.ended and actual.ended):
+            wants_expected = matcher.waiting_rows("expected") <= matcher.waiting_rows("actual")
+            if actual.ended or (wants_expected and not expected.ended):
+                batch = expected.take()
+                if batch is not None:
+                    count(batch, tally, limits.kept, quarantine)
+                    matcher.add("expected", batch.rows)
+                    progress.advance(plan.target, batch.read)
+            else:
+                rows = actual.take()
+                if rows is not None:
+                    tally.target_rows += rows.height
+                    matcher.add("actual", rows)
+
+
+def read_all_expected(sides: Sides, plan: TablePlan, batch_rows: int) -> Iterator[ExpectedBatch]:
+    """Every row that the target should hold, part by part."""
+    expectation = Expectation(plan, sides.crosswalk)
+    for part in plan.parts:
+        with sides.open_source(part.part.source.database) as source:
+            beside = read_lookups(source, part, batch_rows)
+            yield from expectation.read(source, part, beside, batch_rows)
+
+
+def count(batch: ExpectedBatch, tally: Tally, kept: int, quarantine: Quarantine) -> None:
+    """Add up one batch; of the rows the mapping refuses, keep those that are not in quarantine."""
+    tally.source_rows += batch.read
+    tally.expected_rows += batch.rows.height
+    if not batch.refused.is_empty():
+        known = pl.Series(quarantine.holds(batch.part, batch.refused["source_key"].to_list()), dtype=pl.Boolean)
+        tally.in_quarantine += int(known.sum())
+        number = pl.lit(batch.part.number, pl.UInt8).alias(PART)
+        tally.refused = tally.refused.add(batch.refused.filter(~known).with_columns(number), kept)
+    if batch.links is not None:
+        system = batch.part.part.defines_member
+        assert system is not None, "only parts that define members have links"
+        tally.links_present[system.name] = tally.links_present.get(system.name, 0) + batch.links.present
+        number = pl.lit(batch.part.number, pl.UInt8).alias(PART)
+        tally.wrong_links = tally.wrong_links.add(batch.links.wrong.with_columns(number), kept)
