@@ -63,8 +63,12 @@ def open_session(settings: TargetSettings, address: Address, database: str | Non
 
 
 def classified(context: ExceptionContext, address: Address) -> BaseException | None:
-    """What a driver's exception means, raised in its place; None leaves any other exception, a bug of ours, as it is."""
-    error = context.original_exception
-    if not isinstance(error, driver_errors()):
+    """What a driver's exception means, raised in its place; None leaves any other exception, a bug of ours, as it is.
+
+    SQLAlchemy asks whether a table exists by trying, and marks such a try: that error is its own to catch.
+    """
+    error, execution = context.original_exception, context.execution_context
+    is_probe = execution is not None and execution.execution_options.get("skip_user_error_events", False)
+    if is_probe or not isinstance(error, driver_errors()):
         return None
     return classify(error, address.where, connecting=context.connection is None)

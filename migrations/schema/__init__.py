@@ -1,1 +1,1 @@
-"""Alembic environment and revisions of the target schemas."""
+"""The target's two schemas and how they change: Alembic revisions, up and down."""
