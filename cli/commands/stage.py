@@ -10,7 +10,9 @@ from cli.options import Html, Json, Tables, lang_of, settings_of
 
 stage = typer.Typer(invoke_without_command=True)
 
-Parallel = Annotated[int | None, typer.Option("--parallel", "-p", min=1, max=32, help="Connections. Default: parallel of the \\[stage] section.")]
+Parallel = Annotated[
+    int | None, typer.Option("--parallel", "-p", min=1, max=32, help="Connections at once, in place of the configured number.")
+]
 Restart = Annotated[
     list[str] | None, typer.Option("--restart", help="Throw away what is staged of this table and take it anew; repeatable.")
 ]
