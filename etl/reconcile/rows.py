@@ -16,7 +16,7 @@ from etl.reconcile.expected import REFUSED_SCHEMA, Expectation, ExpectedBatch, R
 from etl.reconcile.findings import Findings, Rows, find, tell_duplicates
 from etl.reconcile.match import Matcher
 from etl.reconcile.members import NO_LINKS, Corrections, WrongLink, find_wrong_links
-from etl.reconcile.plan import PART, TablePlan
+from etl.reconcile.plan import PART, PartPlan, TablePlan
 from etl.reconcile.quarantine import Quarantine
 from etl.reconcile.spill import Spill
 from etl.reconcile.streams import Background
@@ -35,6 +35,7 @@ class Sides:
     stream: BulkConnection
     asks: BulkConnection
     crosswalk: Corrections
+    entries: Callable[[str], int]
     schema: str
     state_schema: str
 
@@ -128,9 +129,14 @@ def read_all_expected(sides: Sides, plan: TablePlan, batch_rows: int) -> Iterato
     """Every row that the target should hold, part by part."""
     expectation = Expectation(plan, sides.crosswalk)
     for part in plan.parts:
-        with sides.open_source(part.part.source.database) as source:
-            beside = read_lookups(source, part, batch_rows)
-            yield from expectation.read(source, part, beside, batch_rows)
+        yield from read_part(sides, expectation, part, batch_rows)
+
+
+def read_part(sides: Sides, expectation: Expectation, part: PartPlan, batch_rows: int) -> Iterator[ExpectedBatch]:
+    """Every row of one part, at one instant of its database."""
+    with sides.open_source(part.part.source.database) as source:
+        beside = read_lookups(source, part, batch_rows)
+        yield from expectation.read(source, part, beside, batch_rows)
 
 
 def count(batch: ExpectedBatch, tally: Tally, kept: int, quarantine: Quarantine) -> None:
