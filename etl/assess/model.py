@@ -17,7 +17,7 @@ class Rates:
     (docs/performance.md); `bench/move.py` measures them on other machines.
 
     `target_bytes_ratio`: disk on the target for one byte of staged Arrow data, one replica, compressed. `parquet_ratio`: the
-    same for the stage; both are replaced by what a sample measures where one can be taken.
+    same for the stage, used where nothing of a table was read.
     """
 
     extract_rows_per_s: float = 250_000

@@ -63,7 +63,7 @@ def run_assess(
             findings=tuple(sorted(findings, key=order_of)),
             duplicates=duplicates_of(spill, identifiers, scans, samples),
             estimate=estimate_move(catalog.tables, scans, rates, measured),
-            notes=notes_of(gentle),
+            notes=notes_of(gentle, mapping, target),
             paused_seconds=gentle.paused_s,
             seconds=time.monotonic() - started,
         )
@@ -175,9 +175,11 @@ def looked_at(facts: TableFacts, scan: TableScan, sample: Sample) -> TableFacts:
     return replace(facts, rows=rows, looked_at=scan.rows, sampled=sample.sampled)
 
 
-def notes_of(gentle: Gentle) -> tuple[str, ...]:
-    """What the reader should know about how this was done."""
-    return ("max_load_blind",) if gentle.blind else ()
+def notes_of(gentle: Gentle, mapping: DataMapping | None, target: TargetTables | None) -> tuple[str, ...]:
+    """What the reader should know about how this was done, as codes."""
+    unread = mapping is not None and any(part.target not in (target or {}) for part in mapping.parts)
+    found = {"max_load_blind": gentle.blind, "target_tables_missing": unread}
+    return tuple(code for code, holds in found.items() if holds)
 
 
 def order_of(finding: Finding) -> tuple[int, str, str, str]:

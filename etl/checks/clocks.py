@@ -59,7 +59,7 @@ def judge_pair(source: Skew | None, target: Skew | None) -> Iterator[CheckResult
     values = (("skew", f"{between.seconds:+.3f}"), ("error", f"{between.error:.3f}"))
     status = status_of(between)
     found = "The target's clock is {skew} s from the source's, within {error} s."
-    yield CheckResult("clocks of both servers", "target", status, found, "" if status == "ok" else TELL_NTP, values)
+    yield CheckResult("both clocks", "target", status, found, "" if status == "ok" else TELL_NTP, values)
 
 
 def status_of(skew: Skew) -> Status:

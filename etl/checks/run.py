@@ -103,5 +103,5 @@ def connected(side: str, driver: str, where: str) -> CheckResult:
 def unreachable(side: str, error: OpsError) -> CheckResult:
     """Why there is no connection. A wrong URL is the configuration's fault, and exits as such."""
     if isinstance(error, ConfigurationError):
-        return from_error(f"connection of the {side}", "here", error)
+        return from_error("connection", "here", error)
     return from_error("connection", "source" if side == "source" else "target", error)
