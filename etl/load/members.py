@@ -13,7 +13,7 @@ from etl.load.part import LoadPart
 from etl.load.prepare import Prepared
 from etl.load.runs import RunRecord, newest_detail
 from etl.load.sql import places, sql
-from etl.load.staged import MappedTransform
+from etl.mapping.column_plan import system_key
 
 
 def plan_members(prepared: Prepared, part: LoadPart, record: RunRecord) -> None:
@@ -53,12 +53,9 @@ def plan_members_dry(prepared: Prepared, part: LoadPart) -> None:
 def read_member_keys(part: LoadPart) -> Iterator[pl.Series]:
     """The legacy ids of all members that a part defines, as the crosswalk writes them."""
     assert part.system is not None
-    assert isinstance(part.transform, MappedTransform)
-    compiled = part.transform.compiled
-    own = next(reference for reference in compiled.member_references if reference.system == part.system.name)
     for chunk in part.chunks:
-        for frame in chunk.read((own.key_column,)):
-            yield compiled.member_keys(frame)[own.target_column]
+        for frame in chunk.read((part.system.key,)):
+            yield frame.select(system_key(part.system, frame.schema[part.system.key])).to_series()
 
 
 def noted_block(prepared: Prepared, system: str) -> Block | None:
