@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from etl.names import backtick
 from etl.settings import TargetSettings
 from etl.target.address import read_address
+from etl.target.columns import TargetColumn, read_target_columns
 from etl.target.drivers import Driver, Params, connect_driver, driver_errors
 from etl.target.errors import ServerError, classify, describe
 from etl.target.outcome import LoadOutcome, LoadWarning, row_of
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 LOST_TRANSACTION: Final = 2006
+NO_TABLE: Final = 1146
 
 
 class BulkConnection:
@@ -37,6 +39,7 @@ class BulkConnection:
         self._in_transaction = False
         self._transaction_lost = False
         self._reading = False
+        self._columns: dict[tuple[str, str], tuple[TargetColumn, ...]] = {}
         self._connect()
 
     def execute(self, sql: str, params: Params = None) -> int:
@@ -97,8 +100,10 @@ class BulkConnection:
         """LOAD DATA LOCAL the `columns` of `frame` into `table` of `schema` (the connection's own by default).
 
         Must run in a transaction, because the server damages what it does not like and goes on: unless the outcome is clean, roll
-        back. Columns of a frame have the types of the table's columns (see TargetColumn.polars_type).
+        back. What it would damage without a word is found first, and then nothing is sent. Raises TypeError when a column of the
+        frame has not the type of its column in the table (see TargetColumn.polars_type).
         """
+        from etl.target.fit import find_silent_damage
         from etl.target.payload import binary_columns, load_statement, payload_in_memory
 
         if not self._in_transaction:
@@ -106,6 +111,8 @@ class BulkConnection:
         if frame.is_empty():
             return LoadOutcome(0, 0, 0)
         chosen = frame.select(columns)
+        if unfit := find_silent_damage(chosen, self.columns_of(table, schema)):
+            return LoadOutcome(0, chosen.height, len(unfit), unfit)
         with payload_in_memory(chosen) as path, self._watched() as driver:
             sql = load_statement(path, self.quoted(table, schema), columns, binary_columns(chosen))
             rows, warnings = driver.run(sql)
@@ -131,6 +138,16 @@ class BulkConnection:
                 self._reading = False
                 if not complete:
                     self._drop()
+
+    def columns_of(self, table: str, schema: str | None = None) -> tuple[TargetColumn, ...]:
+        """The table's columns, asked for once; what a migration changes meanwhile is seen by new connections."""
+        owner = schema or self.database
+        if (owner, table) not in self._columns:
+            found = read_target_columns(self, owner)
+            self._columns.update({(owner, name): columns for name, columns in found.items()})
+            if table not in found:
+                raise describe(NO_TABLE, f"{owner}.{table}", self.address.where)
+        return self._columns[owner, table]
 
     def quoted(self, table: str, schema: str | None = None) -> str:
         """`schema`.`table` for SQL; the connection's own schema by default."""
