@@ -90,8 +90,8 @@ def parse_column(raw: pl.Series, dtype: pl.DataType) -> pl.Series:
 
 def parse_times(text: pl.Series, dtype: pl.DataType) -> pl.Series:
     """Arrow parses ISO times a dozen times faster than strptime, and refuses what is no time. Zones are taken as UTC."""
-    if dtype == pl.Time:
-        return arrow_cast(text, pa.time64("us")).cast(pl.Time)
+    if dtype == pl.Time:  # of some day: a TIME can also be negative or longer than a day, which is refused
+        return arrow_cast("1970-01-01 " + text, pa.timestamp("us")).dt.time()
     moments = arrow_cast(text, pa.timestamp("us"))
     if isinstance(dtype, pl.Datetime) and dtype.time_zone:
         return moments.dt.replace_time_zone("UTC").cast(dtype)
