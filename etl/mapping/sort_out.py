@@ -24,9 +24,9 @@ def sort_out(
     find_damaged(beside, plans, shown, findings)
     find_ruled_out(beside, rules, shown, findings)
     for plan in plans:
-        find_missing(beside, plan, shown, findings)
-        find_changed(beside, plan, shown, findings)
-        beside = find_misfits(beside, plan, shown, findings)
+        find_missing(beside, plan, part.key, shown, findings)
+        find_changed(beside, plan, part.key, shown, findings)
+        beside = find_misfits(beside, plan, part.key, shown, findings)
     kept = findings.kept
     good = beside if kept is None else beside.filter(kept)
     rows = good.select(plan.fitted for plan in plans)
@@ -41,8 +41,7 @@ def screen(beside: pl.DataFrame, plans: Sequence[ColumnPlan], rules: Rules) -> s
         if plan.required and plan.default is None:
             questions[f"missing {target}"] = value.null_count() > 0
         elif plan.why is not None:
-            there = pl.any_horizontal(pl.col(source).is_not_null() for source in plan.mapping.sources)
-            questions[f"missing {target}"] = (value.is_null() & there).any()
+            questions[f"missing {target}"] = unread(plan).any()
         if plan.suspects is not None:
             questions[f"changed {target}"] = plan.suspects.any()
         questions |= {f"misfit {target} {number}": check.screen for number, check in enumerate(plan.fit.checks)}
@@ -52,6 +51,17 @@ def screen(beside: pl.DataFrame, plans: Sequence[ColumnPlan], rules: Rules) -> s
         return set()
     answers = beside.select(expr.alias(name) for name, expr in questions.items()).row(0, named=True)
     return {name for name, answer in answers.items() if answer}
+
+
+def unread(plan: ColumnPlan) -> pl.Expr:
+    """There is no value although there is a source: it cannot be read, or it says "none" in words."""
+    return pl.col(plan.name).is_null() & pl.any_horizontal(pl.col(source).is_not_null() for source in plan.mapping.sources)
+
+
+def close_look(beside: pl.DataFrame, plan: ColumnPlan, keys: Sequence[str], condition: pl.Expr) -> pl.DataFrame:
+    """The rows for which `condition` is true, with only the columns that findings on `plan` need."""
+    needed = dict.fromkeys((ROW, *keys, *plan.mapping.sources, plan.name))
+    return beside.select(list(needed)).filter(beside.select(condition.alias("asked")).to_series())
 
 
 def about(plan: ColumnPlan) -> About:
@@ -77,15 +87,16 @@ def find_ruled_out(beside: pl.DataFrame, rules: Rules, shown: set[str], findings
             findings.reject(beside.filter(condition), About(rule.column, (), None), rule.code, pl.lit(rule.expression[:400]))
 
 
-def find_missing(beside: pl.DataFrame, plan: ColumnPlan, shown: set[str], findings: Findings) -> None:
+def find_missing(beside: pl.DataFrame, plan: ColumnPlan, keys: Sequence[str], shown: set[str], findings: Findings) -> None:
     """Values that could not be read, and those that are not there but must be."""
     if f"missing {plan.mapping.target}" not in shown:
         return
     why = pl.lit(None, dtype=pl.String) if plan.why is None else plan.why
     # Member references ask about the id as the crosswalk writes it: a blank card number is no card number.
-    empty = beside.filter(pl.col(plan.name).is_null()).with_columns(reason=why)
-    bad, none = empty.filter(pl.col("reason").is_not_null()), empty.filter(pl.col("reason").is_null())
     must_be_there = plan.required and plan.default is None
+    asked = pl.col(plan.name).is_null() if must_be_there else unread(plan)
+    empty = close_look(beside, plan, keys, asked).with_columns(reason=why)
+    bad, none = empty.filter(pl.col("reason").is_not_null()), empty.filter(pl.col("reason").is_null())
     if plan.mapping.on_bad == "reject" or must_be_there:
         findings.reject(bad, about(plan), pl.col("reason"))
     else:
@@ -99,20 +110,23 @@ def replacement(plan: ColumnPlan) -> str:
     return "loaded as NULL" if plan.mapping.default is None else f"loaded as {plan.mapping.default}"
 
 
-def find_changed(beside: pl.DataFrame, plan: ColumnPlan, shown: set[str], findings: Findings) -> None:
+def find_changed(beside: pl.DataFrame, plan: ColumnPlan, keys: Sequence[str], shown: set[str], findings: Findings) -> None:
     """Values that were changed beyond their spelling."""
     if f"changed {plan.mapping.target}" not in shown or plan.suspects is None or plan.remark is None:
         return
-    changed = beside.filter(plan.suspects & pl.col(plan.name).is_not_null()).with_columns(reason=plan.remark)
+    asked = plan.suspects & pl.col(plan.name).is_not_null()
+    changed = close_look(beside, plan, keys, asked).with_columns(reason=plan.remark)
     findings.note(changed.filter(pl.col("reason").is_not_null()), about(plan), pl.col("reason"), pl.lit("loaded without it"))
 
 
-def find_misfits(beside: pl.DataFrame, plan: ColumnPlan, shown: set[str], findings: Findings) -> pl.DataFrame:
+def find_misfits(
+    beside: pl.DataFrame, plan: ColumnPlan, keys: Sequence[str], shown: set[str], findings: Findings
+) -> pl.DataFrame:
     """Values that the target column cannot hold; returns the frame, without those that are to be loaded as NULL instead."""
     for number, check in enumerate(plan.fit.checks):
         if f"misfit {plan.mapping.target} {number}" not in shown:
             continue
-        rows = beside.filter(check.fails)
+        rows = close_look(beside, plan, keys, check.fails)
         if plan.mapping.on_bad == "reject" or (plan.required and plan.default is None):
             findings.reject(rows, about(plan), check.reason, check.detail)
         elif rows.height:

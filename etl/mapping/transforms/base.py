@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
 import polars as pl
 
 from etl.mapping.model import Argument, OnBad
@@ -119,9 +118,7 @@ def put_back(values: pl.Series, odd: pl.Series, repaired: pl.Series) -> pl.Serie
     >>> put_back(pl.Series(["a", "b", "c"]), pl.Series([True, False, True]), pl.Series(["A", None])).to_list()
     ['A', 'b', None]
     """
-    take = np.arange(len(values), dtype=np.uint32)
-    take[odd.to_numpy()] = np.arange(len(values), len(values) + len(repaired), dtype=np.uint32)
-    return pl.concat([values.alias(""), repaired.alias("")]).gather(pl.Series(take)).alias(values.name)
+    return values.clone().scatter(odd.arg_true(), repaired)
 
 
 def blank_is_none(column: pl.Expr) -> pl.Expr:

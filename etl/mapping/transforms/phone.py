@@ -13,6 +13,7 @@ from etl.mapping.transforms.text import fold_width, strip_invisible
 # MIIT numbering plan: mobiles are 1 and a digit from 3 on, 11 digits; land lines 0, an area code of 2 or 3 digits, 7 or 8 digits.
 MOBILE: Final = r"^1[3-9][0-9]{9}$"
 LAND_LINE: Final = r"^0(?:10|2[0-9]|[3-9][0-9]{2})[2-8][0-9]{6,7}$"
+SPACED_MOBILE: Final = r"^(?:(?:\+|00)?86|0)?(1[3-9][0-9]{9})$"
 EXTENSION: Final = r"(?i)(?:转|分机|ext\.?|x|#|\*)\s*[0-9]{1,6}$"
 DASHED_EXTENSION: Final = r"^((?:\+?86[- ]?)?0[0-9]{2,3}[- ]?[0-9]{7,8})-[0-9]{1,6}$"
 
@@ -28,30 +29,39 @@ def phone(column: pl.Expr) -> pl.Expr:
 
 
 def phones(values: pl.Series) -> pl.Series:
-    """`phone` of each value."""
+    """`phone` of each value: most are plain mobiles, most others are mobiles with marks between, few are anything else."""
     frame = values.to_frame("value")
     odd = frame.select(~pl.col("value").str.contains(MOBILE)).to_series().fill_null(value=False)
     usual = frame.select(pl.concat_str(pl.lit("+86"), pl.col("value"))).to_series().alias(values.name)
-    return put_back(usual, odd, mainland(values.filter(odd))) if odd.any() else usual
+    return put_back(usual, odd, spaced_mobiles(values.filter(odd))) if odd.any() else usual
 
 
-def mainland(values: pl.Series) -> pl.Series:
-    """Mainland numbers among those written in an unusual way; the rest goes to `foreign`."""
+def spaced_mobiles(values: pl.Series) -> pl.Series:
+    """Mobiles with blanks, hyphens or the country's code; the rest goes to `land_lines`."""
+    bare = fold_width(pl.col("value")).str.replace_all(r"[\s().-]", "").str.extract(SPACED_MOBILE, 1)
+    numbers = values.to_frame("value").select(pl.concat_str(pl.lit("+86"), bare)).to_series()
+    rest = numbers.is_null()
+    return put_back(numbers, rest, land_lines(values.filter(rest))) if rest.any() else numbers
+
+
+def land_lines(values: pl.Series) -> pl.Series:
+    """Land lines, and numbers with an extension; the rest goes to `foreign`."""
     tidy = fold_width(strip_invisible(pl.col("value"))).str.strip_chars()
     tidy = tidy.str.replace(EXTENSION, "").str.replace(DASHED_EXTENSION, "$1")
-    bare = tidy.str.replace_all(r"[^0-9+]", "").str.replace(r"^(?:\+|00)86", "")
-    # 86 without a plus is the country's code only when a whole number follows.
-    bare = bare.str.replace(r"^86(1[3-9][0-9]{9}|0[0-9]{9,11})$", "$1").str.replace(r"^0(1[3-9][0-9]{9})$", "$1")
-    only_marks = ~tidy.str.contains(r"\p{L}")
+    bare = (
+        tidy.str.replace_all(r"[\s()./_-]", "")
+        .str.replace(r"^(?:\+|00)?86(?:0|([1-9][0-9]{9,10}$))", "0$1")
+        .str.replace(r"^0(1[3-9][0-9]{9})$", "$1")
+    )
     frame = values.to_frame("value").select(
         tidy=tidy,
-        number=pl.when(only_marks & bare.str.contains(MOBILE))
+        number=pl.when(bare.str.contains(MOBILE))
         .then(pl.concat_str(pl.lit("+86"), bare))
-        .when(only_marks & bare.str.contains(LAND_LINE))
+        .when(bare.str.contains(LAND_LINE))
         .then(pl.concat_str(pl.lit("+86"), bare.str.slice(1))),
     )
     rest = frame["number"].is_null()
-    return put_back(frame["number"], rest, foreign(frame["tidy"].filter(rest)))
+    return put_back(frame["number"], rest, foreign(frame["tidy"].filter(rest))) if rest.any() else frame["number"]
 
 
 def foreign(values: pl.Series) -> pl.Series:

@@ -53,7 +53,10 @@ def fold_width(column: pl.Expr) -> pl.Expr:
     >>> pl.select(fold_width(pl.lit("Ａ座１０１（①）"))).item()
     'A座101(①)'
     """
-    return column.str.replace_many(FULL_WIDTH, HALF_WIDTH)
+    wide = r"[\x{ff01}-\x{ff5e}\x{3000}]"
+    return repair_unusual(
+        column, lambda value: value.str.contains(wide), lambda value: value.str.replace_many(FULL_WIDTH, HALF_WIDTH)
+    )
 
 
 def text(column: pl.Expr, *, multiline: bool = False, control: str = "strip", blank: str = "null") -> pl.Expr:
