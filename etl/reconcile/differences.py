@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -81,20 +81,26 @@ class TableResult:
 
 @dataclass(frozen=True)
 class ReconcileResult:
-    """Comparison of all tables asked for. `target_instant` is when the target was read (UTC), `snapshot` how."""
+    """Comparison of all tables asked for. `target_instant` is when the target was read (UTC), `note` what is less exact than it
+    should be. `total_differences` counts the rows that differ in all tables, `in_quarantine` those put aside by load."""
 
     tables: tuple[TableResult, ...]
-    target_instant: datetime | None
-    snapshot: str
+    target_instant: datetime
+    note: str
+    total_differences: int
+    in_quarantine: int
     sampled: float | None = None
-    notes: tuple[str, ...] = field(default=())
 
-    @property
-    def differing(self) -> int:
-        """How many rows differ, in all tables."""
-        return sum(table.differing for table in self.tables)
 
-    @property
-    def in_quarantine(self) -> int:
-        """How many source rows are in quarantine, in all tables."""
-        return sum(table.in_quarantine for table in self.tables)
+def summarise(
+    tables: tuple[TableResult, ...], target_instant: datetime, note: str, sampled: float | None = None
+) -> ReconcileResult:
+    """All tables together."""
+    return ReconcileResult(
+        tables=tables,
+        target_instant=target_instant,
+        note=note,
+        total_differences=sum(table.differing for table in tables),
+        in_quarantine=sum(table.in_quarantine for table in tables),
+        sampled=sampled,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -86,7 +86,7 @@ def differences_of(examined: Examined) -> Iterator[Difference]:
         yield difference(plan, Kind.DUPLICATED, row, also=also, note=TWICE_ON_TARGET)
 
 
-def rows_of(rows: Rows) -> Iterator[dict[str, object]]:
+def rows_of(rows: Rows) -> Iterator[dict[str, Any]]:
     """Kept rows as dictionaries."""
     return rows.frame.iter_rows(named=True)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -26,12 +27,17 @@ OpenSource = Callable[[str], AbstractContextManager[ReadsArrow]]
 """From the name of a database to a connection that reads it, at one instant where the server allows it."""
 
 
+Ask = Callable[[str], Sequence[Sequence[Any]]]
+"""Rows of a small question to the source."""
+
+
 @dataclass(frozen=True)
 class Sides:
     """Where both sides are read. `stream`, `lookups` and `asks` are connections to the target at one instant, each used by
     one thread."""
 
     open_source: OpenSource
+    ask: Ask
     stream: BulkConnection
     asks: BulkConnection
     crosswalk: Corrections

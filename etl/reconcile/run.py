@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import polars as pl
 
@@ -15,13 +16,14 @@ from etl.mapping.load_mapping import load_mapping
 from etl.progress import Progress
 from etl.reconcile.copies import find_copies
 from etl.reconcile.crosswalk import find_extra_entries
-from etl.reconcile.differences import ReconcileResult, TableResult
+from etl.reconcile.differences import ReconcileResult, TableResult, summarise
 from etl.reconcile.expected import ReadsArrow
 from etl.reconcile.findings import Rows
 from etl.reconcile.members import Corrections
 from etl.reconcile.outcome import Examined, describe_crosswalk, describe_table
 from etl.reconcile.plan import TablePlan, choose_tables, plan_tables, source_tables
 from etl.reconcile.rows import Comparison, Limits, Sides, compare_rows
+from etl.reconcile.sample import Sample, compare_sample
 from etl.reconcile.second_look import Now, look_again
 from etl.settings import Settings
 from etl.source.catalog import read_catalog
@@ -40,10 +42,11 @@ UniqueKeys = dict[str, tuple[tuple[str, ...], ...]]
 @dataclass(frozen=True)
 class ReconcileRequest:
     """What to compare: target tables of the mapping, all when empty. `second_look_s`: how long to wait before differences are
-    looked at again, 0 for not at all; None takes [reconcile] second_look_s."""
+    looked at again, 0 for not at all; None takes [reconcile] second_look_s. `sample`: only about this share of each table."""
 
     tables: tuple[str, ...] = ()
     second_look_s: float | None = None
+    sample: float | None = None
 
 
 @dataclass(frozen=True)
@@ -69,11 +72,14 @@ def compare(settings: Settings, source: Source, request: ReconcileRequest, progr
     limits = Limits(settings.reconcile.batch_rows, KEPT_ROWS, settings.state_dir / "reconcile")
     with consistent_snapshot(settings.target, 3) as snapshot:
         sides = open_sides(settings, source, snapshot, limits)
-        examined = [examine(sides, plan, limits, unique_keys, progress) for plan in plans]
+        if request.sample is None:
+            examined = [examine(sides, plan, limits, unique_keys, progress) for plan in plans]
+        else:
+            examined = [examine_sample(sides, plan, limits, Sample(request.sample), progress) for plan in plans]
     wait_s = settings.reconcile.second_look_s if request.second_look_s is None else request.second_look_s
     if wait_s and any(differs(one) for one in examined):
         examined = look_twice(settings, source, examined, wait_s, progress)
-    return Compared(tuple(examined), describe(settings, snapshot, examined))
+    return Compared(tuple(examined), describe(settings, snapshot.taken_at, snapshot.note or "", examined, request.sample))
 
 
 def plan_comparison(settings: Settings, source: Source, tables: Sequence[str]) -> tuple[tuple[TablePlan, ...], UniqueKeys]:
@@ -91,6 +97,7 @@ def open_sides(settings: Settings, source: Source, snapshot: Snapshot, limits: L
     crosswalk = Crosswalk(entries, settings.target.schema_name, limits.folder / "crosswalk")
     return Sides(
         open_source=lambda database: reading(source, database),
+        ask=source.query,
         stream=stream,
         asks=asks,
         crosswalk=Corrections(crosswalk.lookup),
@@ -118,6 +125,13 @@ def examine(sides: Sides, plan: TablePlan, limits: Limits, unique_keys: UniqueKe
     systems = [part.part.defines_member.name for part in plan.parts if part.part.defines_member is not None]
     sizes = {system: sides.entries(system) for system in systems}
     return Examined(comparison, copies, find_extra_entries(sides, comparison, sizes, limits), sizes)
+
+
+def examine_sample(sides: Sides, plan: TablePlan, limits: Limits, sample: Sample, progress: Progress) -> Examined:
+    """Compare a sample of one table."""
+    comparison = compare_sample(sides, plan, limits, sample, progress)
+    sides.crosswalk.correct(comparison.wrong_links)
+    return Examined(comparison, comparison.findings.extra.frame)
 
 
 def differs(examined: Examined) -> bool:
@@ -173,11 +187,13 @@ def difference_count(comparison: Comparison, copies: pl.DataFrame) -> int:
     return comparison.findings.count + comparison.tally.refused.count + len(comparison.wrong_links) + copies.height
 
 
-def describe(settings: Settings, snapshot: Snapshot, examined: Sequence[Examined]) -> ReconcileResult:
+def describe(
+    settings: Settings, instant: datetime, note: str, examined: Sequence[Examined], sampled: float | None
+) -> ReconcileResult:
     """What is told of it all."""
     tables: list[TableResult] = []
     for one in examined:
         tables.append(describe_table(one, settings.reconcile.max_listed))
         crosswalk = describe_crosswalk(one, settings.reconcile.max_listed)
         tables += [crosswalk] if crosswalk is not None else []
-    return ReconcileResult(tuple(tables), snapshot.taken_at, snapshot.note or "")
+    return summarise(tuple(tables), instant, note, sampled)
