@@ -14,7 +14,6 @@ from etl.source.catalog import Asks, open_databases
 SERVER_STATE: Final = "SELECT HAS_PERMS_BY_NAME(NULL, NULL, N'VIEW SERVER STATE')"
 SYSADMIN: Final = "SELECT IS_SRVROLEMEMBER(N'sysadmin')"
 SHOWN: Final = 5
-WRITES: Final = ("INSERT", "UPDATE", "DELETE")
 
 
 def check_rights(source: Asks, settings: SourceSettings) -> Iterator[CheckResult]:
