@@ -17,7 +17,7 @@ class LoadWarning:
 @dataclass(frozen=True)
 class LoadOutcome:
     """What LOAD DATA did. `rows` are in the table, `skipped` are not (a duplicate key, or the server read other rows than were
-    sent), `warnings` counts values that the server changed to make them fit; the first thousand are in `warning_list`.
+    sent), `warnings` counts values that the server changed to make them fit; listed in `warning_list`.
 
     LOAD DATA LOCAL never fails on a bad value: unless `clean`, roll back and split the frame.
     """

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-MAX_WARNINGS: Final = 1_000
+MAX_WARNINGS: Final = 65_535
+"""The most that MariaDB keeps; TiDB keeps all, and counts to this."""
 
 COMMON: Final = {
     # Times are written and read in UTC.
