@@ -84,6 +84,9 @@ _TIMEOUT: Final = Cause(
     transient=True,
 )
 
+NOT_CONNECTED: Final = 20002
+"""DB-Library: connecting failed, no more is known."""
+
 LOST_NUMBERS: Final = frozenset(
     {
         *(64, 121, 233, 10053, 10054, 10058, 10060, 10061),  # Winsock and named pipes, as passed on by drivers
@@ -115,7 +118,9 @@ _NAMES_ONLY: Final = frozenset(
 )
 """Numbers whose text can name objects and logins, never data."""
 
-_PLAIN_END: Final = re.compile(r"\.?\s*DB-Lib(?:rary)? error message.*", re.DOTALL)
+_LIBRARY_NUMBER: Final = re.compile(r"DB-Lib(?:rary)? error message (\d+)")
+_LIBRARY_TEXT: Final = re.compile(r"\s*DB-Lib(?:rary)? error message.*", re.DOTALL)
+_FROM_SERVER: Final = 20018
 _LONGEST_TEXT: Final = 300
 
 
@@ -143,8 +148,13 @@ def describe(number: int | None, text: str, server: str) -> ServerError:
 def number_and_text(error: BaseException) -> tuple[int | None, str]:
     """What pymssql says: args are (number, bytes), or ((number, bytes),) when connecting failed.
 
+    The number can be a stale one, of the last message any connection of this process got. DB-Library's own number stands in the
+    text: 20018 says that the server sent the number, any other is the failure itself.
+
     >>> number_and_text(ValueError((18456, b"Login failed.DB-Lib error message 20018, severity 14")))
     (18456, 'Login failed.')
+    >>> number_and_text(ValueError((18456, b"DB-Lib error message 20009, severity 9:\\nUnable to connect")))
+    (20009, '')
     >>> number_and_text(ValueError("other"))
     (None, '')
     """
@@ -155,4 +165,6 @@ def number_and_text(error: BaseException) -> tuple[int | None, str]:
         return getattr(error, "number", None), ""
     raw = arguments[1] if len(arguments) > 1 else b""
     text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
-    return arguments[0], _PLAIN_END.sub(".", text).strip()
+    library = _LIBRARY_NUMBER.search(text)
+    number = arguments[0] if library is None or int(library[1]) == _FROM_SERVER else int(library[1])
+    return number, _LIBRARY_TEXT.sub("", text).strip()

@@ -64,7 +64,7 @@ def read_load(source: Source) -> Load:
 def cpu_of(record: str) -> int | None:
     """CPU in percent, everything on the machine together, from a record of the scheduler monitor.
 
-    >>> cpu_of("<Record><SchedulerMonitorEvent><SystemHealth><SystemIdle>80</SystemIdle></SystemHealth></SchedulerMonitorEvent></Record>")
+    >>> cpu_of("<Record><A><SystemHealth><SystemIdle>80</SystemIdle></SystemHealth></A></Record>")
     20
     """
     try:

@@ -2,7 +2,7 @@
 
 The server steps through the key's index: the key of row n, then of the n-th row after it, and so on. These row numbers are pinned
 as key values at once, because a row number means another row as soon as one is added or deleted, under SNAPSHOT too on the next
-connection. Ranges are open below and closed above, the first has no lower limit and the last no upper one: whatever the edges are,
+connection. Ranges are open below and closed above, the first has no lower limit and the last no upper one: whatever the edges,
 and whatever is written meanwhile, a key lies in exactly one range. Only the server compares keys, in its own order: text by its
 collation, GUIDs in the order of uniqueidentifier. So edges work for any type of key that has an order.
 """

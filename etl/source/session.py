@@ -17,7 +17,7 @@ from etl.errors import SourceError
 from etl.settings import SourceSettings
 from etl.source.address import Address
 from etl.source.canonical import batch_from_arrow, batch_from_rows
-from etl.source.errors import CAUSES, LOST_NUMBERS, ServerError, describe, number_and_text
+from etl.source.errors import LOST_NUMBERS, NOT_CONNECTED, ServerError, describe, number_and_text
 from etl.source.tls import trusting
 
 Row = tuple[Any, ...]
@@ -184,9 +184,7 @@ def open_plain(settings: SourceSettings, address: Address, database: str | None 
             )
     except pymssql.Error as error:
         number, text = number_and_text(error)
-        known = describe(number, text, str(address))
-        # While connecting, FreeTDS may repeat the number of an older message: a number that is not known means nothing.
-        raise known if number in CAUSES else describe(20002, "", str(address)) from error
+        raise describe(number or NOT_CONNECTED, text, str(address)) from error
     return PlainSession(connection, address, settings.query_timeout_s)
 
 

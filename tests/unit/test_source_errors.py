@@ -66,6 +66,12 @@ def test_numbers_of_pymssql_in_both_shapes() -> None:
     assert number_and_text(Exception()) == (None, "")
 
 
+def test_a_stale_number_of_pymssql_is_not_believed() -> None:
+    refused = Exception((18456, b"DB-Lib error message 20009, severity 9:\nUnable to connect\nNet-Lib error during ... (111)\n"))
+    assert number_and_text(refused) == (20009, "")
+    assert describe(*number_and_text(refused), "db1").transient
+
+
 @pytest.mark.parametrize("url", ["mysql://u:p@h", "mssql://h", "mssql://u:p@", "mssql://u:p@h:port", "text with secret"])
 def test_a_bad_url_is_told_without_quoting_it(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
