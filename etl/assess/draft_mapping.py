@@ -15,33 +15,18 @@ from typing import Final
 
 from etl.assess.personal_names import personal_kind
 from etl.assess.relations import Relation, find_relations
-from etl.assess.target_types import target_type
 from etl.errors import ConfigurationError
+from etl.mapping.types import target_type_for
 from etl.names import SourceTable, backtick
 from etl.personal_files import disk_error
 from etl.settings import Settings
 from etl.source.catalog import Column, Table, read_catalog
 from etl.source.connect import open_source
-from etl.source.extract import OFFSET_SUFFIX, left_out, why_left_out
 
 WORDS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\s.\-]+")
-BY_TYPE: Final = {
-    **dict.fromkeys(("tinyint", "smallint", "int", "bigint"), "integer"),
-    **dict.fromkeys(("decimal", "numeric", "smallmoney"), "decimal"),
-    **dict.fromkeys(("float", "real"), "float"),
-    **dict.fromkeys(("datetime", "smalldatetime", "datetime2"), "local_time"),
-    **dict.fromkeys(("char", "varchar", "nchar", "nvarchar", "text", "ntext", "xml"), "text"),
-    "bit": "boolean",
-    "money": "money",
-    "date": "date",
-    "datetimeoffset": "utc_time",
-    "uniqueidentifier": "guid",
-}
-"""Transform by source type; every other type is copied."""
 BY_PERSON: Final = {"phone": "phone", "email": "email", "name": "name", "address": "address", "id_card": "id_card"}
 """Transform by what a text says about a person; each marks its column as personal."""
 LEAST_LENGTH: Final = {"phone": 20, "id_card": 18}
-UNLIMITED: Final = frozenset({"text", "ntext", "xml"})
 SENTINELS: Final = '["1900-01-01", "9999-12-31"]'
 DEFAULT_OF: Final = "utf8mb4 COLLATE utf8mb4_bin"
 
@@ -79,7 +64,7 @@ def draft_mapping_of(settings: Settings, tables: Sequence[str] | None, folder: P
 def draft_mapping(tables: Mapping[SourceTable, Table], name: str) -> Draft:
     """The files of a mapping for `tables`. Pure: writes nothing."""
     relations = find_relations(tables)
-    keyed = {table: entry for table, entry in tables.items() if entry.key}
+    keyed = {table: entry for table, entry in tables.items() if has_usable_key(entry)}
     targets = name_targets(list(keyed))
     order = parents_first(
         list(keyed), [relation for relation in relations if relation.parent in keyed and relation.child in keyed]
@@ -92,6 +77,11 @@ def draft_mapping(tables: Mapping[SourceTable, Table], name: str) -> Draft:
         DraftFile("tables.sql", "\n\n".join(create_table(keyed[table], targets[table]) for table in order) + "\n"),
     ]
     return Draft(tuple(files), tuple(order), keyless)
+
+
+def has_usable_key(table: Table) -> bool:
+    """Whether rows have a key that can be moved; one with a computed column or a rowversion in it cannot."""
+    return bool(table.key) and all(target_type_for(table.by_name[name]).ddl is not None for name in table.key)
 
 
 def write_draft(draft: Draft, folder: Path) -> None:
@@ -185,11 +175,8 @@ def table_file(table: Table, target: str, pointing: set[tuple[SourceTable, str]]
         "[part.columns]",
     ]
     for column in table.columns:
-        if why_left_out(column) is None:
-            lines += column_lines(
-                table, column, names[column.name], exact=column.name in table.key or (table.name, column.name) in pointing
-            )
-    lines += [f"# left out: {gap.column}, {gap.reason}" for gap in left_out(table)]
+        exact = column.name in table.key or (table.name, column.name) in pointing
+        lines += column_lines(table, column, names[column.name], exact=exact)
     return "\n".join(lines) + "\n"
 
 
@@ -206,26 +193,35 @@ def column_names(table: Table) -> dict[str, str]:
 
 def column_lines(table: Table, column: Column, target: str, *, exact: bool) -> Iterator[str]:
     """The line of one column, with the type it has and the one it gets. `exact`: other rows refer to the value."""
+    ddl = drafted_type(table, column)
+    if ddl is None:
+        yield f"# left out: {column.name}, {target_type_for(column).refusal}"
+        return
     transform, options = transform_of(table, column, exact=exact)
     required = "" if column.nullable else ", required = true"
-    yield f"# {described(column)} -> {drafted_type(table, column)}"
+    yield f"# {described(column)} -> {ddl}"
     yield f"{key_text(target)} = {{ from = {quote(column.name)}, as = {quote(transform)}{options}{required} }}"
-    if column.type_name == "datetimeoffset":
-        offset = quote(column.name + OFFSET_SUFFIX)
-        yield "# minutes east of UTC -> SMALLINT"
-        yield f'{key_text(target + "_offset")} = {{ from = {offset}, as = "integer" }}'
+    for name, beside in target_type_for(column).beside:
+        yield f"# minutes east of UTC -> {beside}"
+        yield f'{key_text(beside_name(target, column, name))} = {{ from = {quote(name)}, as = "integer" }}'
+
+
+def beside_name(target: str, column: Column, name: str) -> str:
+    """The target column of what is staged beside a column: "Seen__offset" beside "seen" is "seen_offset"."""
+    return f"{target}_{name.removeprefix(column.name).strip('_')}"
 
 
 def transform_of(table: Table, column: Column, *, exact: bool) -> tuple[str, str]:
     """The transform of a column, and the options behind it."""
     kind = personal_kind(column.name, table.name.name)
-    by_type = BY_TYPE.get(column.type_name, "copy")
-    if by_type == "text" and exact:
+    by_type = target_type_for(column)
+    if by_type.transform == "text" and exact:
         return "copy", personal_option(kind)
-    if by_type == "text" and kind in BY_PERSON:
+    if by_type.transform == "text" and kind in BY_PERSON:
         return BY_PERSON[kind], ""
-    multiline = ", multiline = true" if by_type == "text" and (column.max_length < 0 or column.type_name in UNLIMITED) else ""
-    return by_type, multiline + personal_option(kind)
+    return by_type.transform, (
+        ", multiline = true" if by_type.multiline and by_type.transform == "text" else ""
+    ) + personal_option(kind)
 
 
 def personal_option(kind: str | None) -> str:
@@ -238,12 +234,11 @@ def create_table(table: Table, target: str) -> str:
     names = column_names(table)
     lines: list[str] = []
     for column in table.columns:
-        kind = drafted_type(table, column)
-        if why_left_out(column) is not None or kind is None:
-            continue
-        lines.append(f"  {backtick(names[column.name])} {kind}{'' if column.nullable else ' NOT NULL'}")
-        if column.type_name == "datetimeoffset":
-            lines.append(f"  {backtick(names[column.name] + '_offset')} SMALLINT")
+        ddl = drafted_type(table, column)
+        if ddl is not None:
+            lines.append(f"  {backtick(names[column.name])} {ddl}{'' if column.nullable else ' NOT NULL'}")
+        for name, beside in target_type_for(column).beside:
+            lines.append(f"  {backtick(beside_name(names[column.name], column, name))} {beside}")
     lines.append(f"  PRIMARY KEY ({', '.join(backtick(names[column]) for column in table.key)})")
     body = ",\n".join(lines)
     return f"-- {table.name}\nCREATE TABLE {backtick(target)} (\n{body}\n) DEFAULT CHARSET = {DEFAULT_OF};"
@@ -251,7 +246,7 @@ def create_table(table: Table, target: str) -> str:
 
 def drafted_type(table: Table, column: Column) -> str | None:
     """The type of a target column, long enough for what its transform writes: E.164 adds a country code, 15 digits become 18."""
-    kind = target_type(column)
+    kind = target_type_for(column).ddl
     least = LEAST_LENGTH.get(personal_kind(column.name, table.name.name) or "", 0)
     found = re.fullmatch(r"VARCHAR\((\d+)\)", kind or "")
     return f"VARCHAR({max(int(found[1]), least)})" if found else kind

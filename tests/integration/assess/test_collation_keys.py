@@ -14,9 +14,9 @@ from etl.target.connect import connect_bulk
 
 PAIRS = 4_000
 WORDS = [
-    "José", "JOSE", "jose ", "jose\u0301", "straße", "STRASSE", "Ａ", "a", "ア", "あ", "ｱ", "が", "か", "①", "1", "½", "1⁄2", "😀",
-    "👍", "Œuvre", "OEUVRE", "ﬁ", "fi", "İ", "i", "ı", "中", "㊥", "한", "\u1112\u1161\u11ab", "a\u200b", "a\u0007", "x\u00a0y",
-    "x y", "", " ", "ǆ", "dž", "ſ", "S",
+    "José", "JOSE", "jose ", "jose\u0301", "straße", "STRASSE", "Ａ", "a", "ア", "あ", "ｱ", "が", "か", "①", "1", "½", "1⁄2",
+    "😀", "👍", "Œuvre", "OEUVRE", "ﬁ", "fi", "İ", "i", "ı", "中", "㊥", "한", "\u1112\u1161\u11ab", "a\u200b", "a\u0007",
+    "x\u00a0y", "x y", "", " ", "ǆ", "dž", "ſ", "S",
 ]  # fmt: skip
 
 
@@ -32,13 +32,17 @@ def test_keys_are_equal_exactly_where_the_server_says_so(collation: str, fresh_t
 
 
 def character_pairs(collation: str) -> list[tuple[str, str]]:
-    """Single characters: a sample of those with a fold against it and against a neighbour, and any others against a neighbour."""
+    """Single characters: a sample of those with a fold against it and against a neighbour, and any others against a neighbour.
+
+    Within a text, since servers differ in what they strip at its end: TiDB only the space, MariaDB all that weighs like one.
+    """
     chance = random.Random(8)
     folds = folds_of(collation)
     some = chance.sample(sorted(folds), min(PAIRS, len(folds)))
     plain = [chr(chance.randrange(0x21, 0xD7FF)) for _ in range(PAIRS)]
     real = [(one, folds[one]) for one in some if all(ord(part) < 0x100000 for part in folds[one])]
-    return [*real, *((one, chr(ord(one) + 1)) for one in (*some, *plain) if ord(one) + 1 not in range(0xD800, 0xE000))]
+    near = [(one, chr(ord(one) + 1)) for one in (*some, *plain) if ord(one) + 1 not in range(0xD800, 0xE000)]
+    return [(f"x{left}y", f"x{right}y") for left, right in (*real, *near)]
 
 
 def ask(settings: TargetSettings, collation: str, pairs: list[tuple[str, str]]) -> list[bool]:
