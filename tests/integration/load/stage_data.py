@@ -34,9 +34,7 @@ PARTS = (
 def generated_tables(folder: Path, members: int) -> dict[str, pl.DataFrame]:
     """Generated tables of crm and pos, without the columns that only a server makes."""
     data = generate(members, seed=7, folder=folder)
-    return {
-        name: data.frame(name).select(pl.exclude(r"^.*__utf16$", "RowVer")).sort(key) for name, key in KEYS.items()
-    }
+    return {name: data.frame(name).select(pl.exclude(r"^.*__utf16$", "RowVer")).sort(key) for name, key in KEYS.items()}
 
 
 def stage_table(settings: Settings, name: str, frame: pl.DataFrame, key: Sequence[str], chunk_rows: int = 50_000) -> None:
