@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -107,40 +102,3 @@ def assert_staged_exactly(settings: Settings, seeded: Seeded, tables: Sequence[s
             assert got.select(expected.columns).sort(key).equals(expected.sort(key)), name
             files = {path.name for path in (settings.stage_dir / f"{seeded.database}.dbo.{name}").iterdir()}
             assert files == {chunk.path.name for chunk in staged.chunks}
-
-
-def write_config(settings: Settings, seeded: Seeded, *, chunk_rows: int = 1000) -> Path:
-    """membershift.toml for a program of its own."""
-    path = settings.origin
-    path.write_text(
-        f"""
-[source]
-url = {json.dumps(settings.source.url.get_secret_value())}
-databases = ["{seeded.database}"]
-retries = 1
-
-[target]
-url = "mysql://nobody:nothing@127.0.0.1:1"
-
-[stage]
-chunk_rows = {chunk_rows}
-min_free_disk_gib = 0
-
-[state]
-dir = {json.dumps(str(settings.state_dir))}
-"""
-    )
-    path.chmod(0o600)
-    return path
-
-
-def start_stage(config: Path, *more: str) -> subprocess.Popen[str]:
-    """membershift stage, as a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "cli", "stage", "--config", str(config), "--json", *more],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).resolve().parents[3],
-        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
-    )

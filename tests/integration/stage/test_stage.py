@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import shutil
 import signal
 import threading
 import time
@@ -16,12 +18,12 @@ from etl.errors import RefusedError, UsageError
 from etl.progress import Silent
 from etl.settings import Settings, StageSettings
 from etl.source.errors import ServerError
-from etl.stage.manifest import open_manifest
 from etl.stage.read import open_stage
 from etl.stage.run import StageRequest, run_stage
 from etl.stage.summary import stage_status
 from tests.integration.source.legacy_tables import run_sql
-from tests.integration.stage.stage_tables import Seeded, assert_staged_exactly, seed, start_stage, write_config
+from tests.integration.stage.stage_runs import all_done, done_chunks, finish, kill_after, start_stage, wait_for, write_config
+from tests.integration.stage.stage_tables import Seeded, assert_staged_exactly, seed
 
 if TYPE_CHECKING:
     from fixtures.legacy_server.launcher import LegacyServer
@@ -83,9 +85,7 @@ def test_a_lost_or_cut_file_is_taken_again_alone(settings: Settings, seeded: See
     assert_staged_exactly(settings, seeded, ["Account"])
 
 
-def test_changes_made_while_staging_lie_above_the_noted_version(
-    legacy: LegacyServer, settings_for: MakeSettings, tmp_path: object
-) -> None:
+def test_changes_made_while_staging_lie_above_the_noted_version(legacy: LegacyServer, settings_for: MakeSettings) -> None:
     busy = seed(legacy, "stg_busy", 8000)
     settings = settings_for(source=legacy, databases=("stg_busy",), stage=StageSettings(chunk_rows=1000, min_free_disk_gib=0))
     stop = threading.Event()
@@ -191,14 +191,10 @@ def test_killed_again_and_again_each_row_is_staged_once(settings: Settings, seed
 
 @pytest.mark.proof
 def test_killed_fifty_times_at_random(settings: Settings, seeded: Seeded) -> None:
-    import random
-
     chance = random.Random(50)
     config = write_config(settings, seeded)
     for _ in range(50):
         if all_done(settings):
-            import shutil
-
             shutil.rmtree(settings.stage_dir)
         kill_after(settings, config, chunks=done_chunks(settings) + chance.randrange(3), delay_s=chance.uniform(0, 0.05))
     finish(settings, config)
@@ -247,51 +243,3 @@ def test_a_server_that_dies_in_mid_stage_is_one_clear_error(settings: Settings, 
         run_stage(settings, StageRequest(), Killer())
     run_stage(settings, StageRequest(), Silent())
     assert_staged_exactly(settings, seeded)
-
-
-def kill_after(settings: Settings, config: object, *, chunks: int, delay_s: float) -> None:
-    """Start a stage, and kill it a moment after `chunks` chunks are done."""
-    from pathlib import Path
-
-    assert isinstance(config, Path)
-    with start_stage(config) as process:
-        try:
-            wait_for(settings, chunks=chunks, process=process)
-            time.sleep(delay_s)
-        finally:
-            process.kill()
-
-
-def finish(settings: Settings, config: object) -> None:
-    """Run a stage to its end."""
-    from pathlib import Path
-
-    assert isinstance(config, Path)
-    with start_stage(config) as process:
-        output, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
-    assert json.loads(output)["verdict_status"] == "ok"
-    assert stage_status(settings).complete
-
-
-def wait_for(settings: Settings, *, chunks: int, process: object = None) -> None:
-    """Until so many chunks are done."""
-    import subprocess
-
-    deadline = time.monotonic() + 60
-    while done_chunks(settings) < chunks or not (settings.stage_dir / "manifest.db").exists():
-        if isinstance(process, subprocess.Popen) and process.poll() is not None:
-            return
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
-def done_chunks(settings: Settings) -> int:
-    if not (settings.stage_dir / "manifest.db").exists():
-        return 0
-    with open_manifest(settings.stage_dir, read_only=True) as manifest:
-        return sum(chunk.done for entry in manifest.tables() for chunk in manifest.chunks(entry.name))
-
-
-def all_done(settings: Settings) -> bool:
-    return (settings.stage_dir / "manifest.db").exists() and bool(done_chunks(settings)) and stage_status(settings).complete
