@@ -20,6 +20,11 @@ KINDS: Final = ("phone", "id_card", "union_id")
 PLACEHOLDER_LIMIT: Final = 20
 """More rows than this under one value share a placeholder (13800000000), not a person."""
 
+MOBILE: Final = r"^(?:1[3-9][0-9]{9}|(?:\+|00)[1-9][0-9]{7,14})$"
+"""A mobile phone of mainland China, or a number of another country with its code."""
+ID_CARD: Final = r"^(?:[0-9]{17}[0-9Xx]|[0-9]{15})$"
+LEAST_UNION_ID: Final = 6
+
 TABLE_BITS: Final = 40  # a row is known by its table's number, then its place in the read
 
 
@@ -71,12 +76,19 @@ def gather_identifiers(spill: KeySpill, identifiers: Sequence[Identifier], frame
 
 
 def canonical(kind: str, value: pl.Expr) -> pl.Expr:
-    """What "exact" means: the same digits of a phone without the country code 86, the same text otherwise, spaces aside."""
-    if kind == "phone":
-        digits = value.str.normalize("NFKC").str.replace_all(r"[^0-9]", "")
-        return digits.str.replace(r"^(?:00)?86(1[0-9]{10})$", "$1")
+    """What "exact" means: the same digits of a mobile phone, with or without the country code 86; the same text otherwise.
+
+    NULL where the value identifies nobody: a landline (a household's or a shop's), a number cut short, a card of another length.
+    """
     text = value.str.normalize("NFKC").str.strip_chars()
-    return text.str.to_uppercase() if kind == "id_card" else text
+    match kind:
+        case "phone":
+            digits = text.str.replace_all(r"[\s().\-]", "").str.replace(r"^(?:\+|00)?86(1[0-9]{10})$", "$1")
+            return pl.when(digits.str.contains(MOBILE)).then(digits.str.replace(r"^00", "+"))
+        case "id_card":
+            return pl.when(text.str.contains(ID_CARD)).then(text.str.to_uppercase())
+        case _:
+            return pl.when(text.str.len_chars() >= LEAST_UNION_ID).then(text)
 
 
 def estimate_duplicates(

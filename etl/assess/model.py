@@ -103,7 +103,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class IdentifierUse:
-    """How often a person's identifier repeats in one column: `surplus` = `filled` - `distinct`."""
+    """How often a person's identifier repeats in one column: of `filled` usable values, `surplus` = `filled` - `distinct`."""
 
     kind: str
     table: SourceTable
@@ -128,7 +128,8 @@ class DuplicateEstimate:
     """How many ids stand for a person already known: rows that share a phone, an id card or a union id, followed through.
 
     `ids` rows form `persons` groups; `surplus` = `ids` - `persons`. Values shared by more than `placeholder_limit` rows are no
-    one person's: they are counted in `placeholders` and followed nowhere. A lower bound: typing errors hide duplicates.
+    one person's: they are counted in `placeholders` and followed nowhere. An estimate: typing errors hide duplicates, and
+    a family that shares a phone looks like one person.
     """
 
     ids: int

@@ -54,7 +54,7 @@ def figures_of(result: AssessResult, lang: str) -> tuple[Figure, ...]:
         duplicates = result.duplicates
         share = f"{100 * duplicates.surplus / duplicates.ids:.1f} %"
         label = tr(lang, "Ids of a person already known")
-        note = tr(lang, "{share} of {ids} ids, at least", share=share, ids=f"{duplicates.ids:,}")
+        note = tr(lang, "{share} of {ids} ids, by exact identifiers", share=share, ids=f"{duplicates.ids:,}")
         figures.append(Figure(label, duplicates.surplus, note))
     figures += [
         Figure(tr(lang, "Stage"), human_duration(estimate.stage_seconds), human_bytes(estimate.stage_bytes)),
@@ -177,7 +177,7 @@ def inventory_table(result: AssessResult, lang: str) -> Table:
 
 def duplicate_tables(duplicates: DuplicateEstimate, lang: str) -> list[Table]:
     """How often each identifier repeats, within a column and across tables."""
-    columns = ("Identifier", "Table", "Column", "Filled", "Different", "Surplus")
+    columns = ("Identifier", "Table", "Column", "Usable", "Different", "Surplus")
     within = tuple(
         (tr(lang, IDENTIFIERS[use.kind]), str(use.table), use.column, use.filled, use.distinct, use.surplus)
         for use in duplicates.uses
@@ -190,7 +190,7 @@ def duplicate_tables(duplicates: DuplicateEstimate, lang: str) -> list[Table]:
         limit=duplicates.placeholder_limit,
     )
     if duplicates.sampled:
-        note += " " + tr(lang, "From samples: at least so many.")
+        note += " " + tr(lang, "From samples: there are more.")
     return [
         Table(tr(lang, "Repeated identifiers"), tuple(tr(lang, column) for column in columns), within, note),
         Table(

@@ -112,3 +112,21 @@ def test_values_that_only_repeat_are_no_twins(spill: KeySpill) -> None:
 def test_nothing_stays_on_disk(tmp_path: Path) -> None:
     collisions(KeySpill(tmp_path, rows_in_memory=1), ["a", "A", "b", "c"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_identifies_nobody_joins_nobody(spill: KeySpill) -> None:
+    nobody: list[str | None] = [
+        "123",
+        "123",
+        "无",
+        "无",
+        "00000000000",
+        "00000000000",
+        "010-62345678",
+        "010-62345678",
+        "1391234567",
+        "1391234567",
+    ]
+    found = estimate(spill, nobody, [("", "110101"), ("", "110101")])
+    assert found.surplus == 0
+    assert all(use.filled == 0 for use in found.uses)
