@@ -29,7 +29,8 @@ class Capabilities:
     """The target as it presents itself.
 
     `version`: TiDB's own (8, 5, 3), or MariaDB's. `auto_random`: AUTO_RANDOM(5, 54) works (TiDB 6.5 and later).
-    `check_constraints`: CHECK is enforced. `as_of`: reads at a past time. `local_infile`: LOAD DATA LOCAL is allowed.
+    `check_constraints`: CHECK is enforced. `as_of`: reads at a past time. `local_infile`: LOAD DATA LOCAL is allowed
+    (TiDB 8.5 shows the variable of this name and ignores it).
     `max_packet`: bytes. `gc_life_time`: how far back reads can go ("10m0s"), "" where they cannot. `memory_quota`: bytes one
     statement may use, None where there is no such limit.
     """
@@ -70,7 +71,7 @@ def read_capabilities(connection: Queries) -> Capabilities:
         auto_random=is_tidb and version >= (6, 5, 0),
         check_constraints=not is_tidb or variables.get("tidb_enable_check_constraint") == "ON",
         as_of=is_tidb,
-        local_infile=variables.get("local_infile") == "ON",
+        local_infile=is_tidb or variables.get("local_infile") == "ON",
         max_packet=int(variables.get("max_allowed_packet", 0)),
         gc_life_time=variables.get("tidb_gc_life_time", ""),
         memory_quota=int(variables["tidb_mem_quota_query"]) if "tidb_mem_quota_query" in variables else None,

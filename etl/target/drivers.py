@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any, Literal, Protocol
 
 from etl.errors import ConfigurationError
 from etl.settings import TargetSettings
 from etl.target.address import Address
-from etl.target.errors import TLS_FAILED, classify, describe
+from etl.target.errors import LOST_CONNECTION, TLS_FAILED, classify, describe
 
 RawRows = Sequence[tuple[bytes | None, ...]]
 Params = Sequence[object] | None
@@ -144,35 +144,29 @@ class MysqlclientDriver:
     """mysqlclient; its C code releases the interpreter while it waits for the server, so that threads overlap."""
 
     def __init__(self, connection: Any, where: str) -> None:
-        import MySQLdb
-
-        self._connection, self._where, self._error = connection, where, MySQLdb.Error
+        self._connection, self._where = connection, where
 
     def run(self, sql: str, params: Params = None) -> tuple[int, int]:
-        try:
-            with closing(self._connection.cursor()) as cursor:
-                cursor.execute(sql, params)
-                return max(cursor.rowcount, 0), self._connection.warning_count()
-        except self._error as error:
-            raise classify(error, self._where) from None
+        with self._classified(), closing(self._connection.cursor()) as cursor:
+            cursor.execute(sql, params)
+            return max(cursor.rowcount, 0), self._connection.warning_count()
 
     def query(self, sql: str, params: Params = None) -> list[tuple[Any, ...]]:
-        try:
-            with closing(self._connection.cursor()) as cursor:
-                cursor.execute(sql, params)
-                return list(cursor.fetchall())
-        except self._error as error:
-            raise classify(error, self._where) from None
+        with self._classified(), closing(self._connection.cursor()) as cursor:
+            cursor.execute(sql, params)
+            return list(cursor.fetchall())
 
     def stream(self, sql: str, params: Params, slice_rows: int) -> Iterator[RawRows]:
-        try:
+        with self._classified():
             with closing(self._connection.cursor()) as cursor:
                 statement = cursor.mogrify(sql, params)
             result = self._unconverted(statement)
             while rows := result.fetch_row(maxrows=slice_rows, how=0):
                 yield rows
-        except self._error as error:
-            raise classify(error, self._where) from None
+
+    def close(self) -> None:
+        with suppress(*driver_errors()):
+            self._connection.close()
 
     def _unconverted(self, sql: str) -> Any:
         """Begin a streaming result whose values stay bytes: a result takes the converters its connection has at that moment."""
@@ -184,45 +178,43 @@ class MysqlclientDriver:
         finally:
             self._connection.converter = converters
 
-    def close(self) -> None:
-        with suppress(self._error):
-            self._connection.close()
+    @contextmanager
+    def _classified(self) -> Iterator[None]:
+        try:
+            yield
+        except driver_errors() as error:
+            raise classify(error, self._where) from None
 
 
 class PymysqlDriver:
     """PyMySQL, pure Python: slower, and needs nothing but Python."""
 
     def __init__(self, connection: Any, where: str) -> None:
-        import pymysql
-
         self._connection, self._where = connection, where
-        self._error = (pymysql.MySQLError, OSError)
 
     def run(self, sql: str, params: Params = None) -> tuple[int, int]:
-        try:
-            with self._connection.cursor() as cursor:
-                return max(cursor.execute(sql, params), 0), cursor.warning_count
-        except self._error as error:
-            raise classify(error, self._where) from None
+        with self._classified(), self._connection.cursor() as cursor:
+            return max(cursor.execute(sql, params), 0), cursor.warning_count
 
     def query(self, sql: str, params: Params = None) -> list[tuple[Any, ...]]:
-        try:
-            with self._connection.cursor() as cursor:
-                cursor.execute(sql, params)
-                return list(cursor.fetchall())
-        except self._error as error:
-            raise classify(error, self._where) from None
+        with self._classified(), self._connection.cursor() as cursor:
+            cursor.execute(sql, params)
+            return list(cursor.fetchall())
 
     def stream(self, sql: str, params: Params, slice_rows: int) -> Iterator[RawRows]:
-        try:
+        with self._classified():
             with self._connection.cursor() as renderer:
                 statement = renderer.mogrify(sql, params)
             cursor = self._unconverted(statement)
             while rows := cursor.fetchmany(slice_rows):
                 yield rows
             cursor.close()
-        except self._error as error:
-            raise classify(error, self._where) from None
+
+    def close(self) -> None:
+        result, self._connection._result = self._connection._result, None
+        if result is not None:
+            result.unbuffered_active = False  # else it tries to read what is left of itself when it is collected
+        self._connection._force_close()
 
     def _unconverted(self, sql: str) -> Any:
         """Begin a streaming result whose values stay bytes: a result asks its connection for decoders when it begins."""
@@ -238,7 +230,14 @@ class PymysqlDriver:
         finally:
             connection.decoders, connection.use_unicode = decoders, unicode
 
-    def close(self) -> None:
-        # Without its result, neither the connection nor a cursor tries to read what is left of it.
-        self._connection._result = None
-        self._connection._force_close()
+    @contextmanager
+    def _classified(self) -> Iterator[None]:
+        try:
+            yield
+        except driver_errors() as error:
+            raise classify(error, self._where) from None
+        except AttributeError:
+            # Cut off in the middle of a LOAD DATA, it stumbles over the socket that it has closed itself.
+            if self._connection.open:
+                raise
+            raise describe(LOST_CONNECTION, where=self._where) from None

@@ -24,6 +24,7 @@ NAMES_ONLY: Final = frozenset(
 """Errors whose text names objects and never shows values. 1064 is cut to where the mistake is."""
 
 TLS_FAILED: Final = 2026
+LOST_CONNECTION: Final = 2013
 LOCAL_INFILE_OFF: Final = frozenset({1148, 3948, 4166})
 
 _ADVICE: Final[dict[int, tuple[str, str]]] = {
