@@ -26,13 +26,14 @@ WRITE_CONFLICT: Final = 9007
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows `rows` of a chunk, transformed. `keys` are the source keys of `outcome.rows`."""
+    """Rows `rows` of a chunk, transformed. `keys` are the source keys of `outcome.rows`, `all_keys` (in a retry) of every row."""
 
     part: LoadPart
     chunk_sha: str
     rows: Rows
     outcome: TransformOutcome
     keys: pl.Series
+    all_keys: pl.Series | None = None
 
 
 @dataclass(frozen=True)
@@ -59,17 +60,18 @@ class BatchWriter:
     progress: Progress
     waiting: frozenset[str] = frozenset()
 
-    def write(self, batch: Batch) -> Counts:
+    def write(self, batch: Batch, *, checkpointed: bool = True) -> Counts:
         """Commit one batch exactly once, riding out conflicts and lost connections. Raises ServerError.
 
-        A batch that another copy has committed counts as nothing done.
+        A batch that another copy has committed counts as nothing done. Without a checkpoint a batch may be written again: rows
+        that are there already are then unchanged.
         """
         reached_commit: list[Counts] = []
 
         def attempt() -> Counts:
             begin(self.connection)
             try:
-                counts = self.fill_transaction(batch)
+                counts = self.fill_transaction(batch, checkpointed=checkpointed)
                 if counts is not None:
                     reached_commit.append(counts)
                 commit(self.connection)
@@ -82,19 +84,20 @@ class BatchWriter:
 
         return with_retries(attempt, retries=self.retries, progress=self.progress)
 
-    def fill_transaction(self, batch: Batch) -> Counts | None:
+    def fill_transaction(self, batch: Batch, *, checkpointed: bool) -> Counts | None:
         """Everything a batch writes, between BEGIN and COMMIT; None when it is there already: the answer to our COMMIT was lost,
         or another copy was faster."""
         checkpoint = Checkpoint(batch.part.name, batch.chunk_sha, batch.rows, batch.rows.size - batch.outcome.rows.height)
-        if not self.claim(checkpoint):
+        if checkpointed and not self.claim(checkpoint):
             return None
         result = load_exactly(self.connection, batch.part, batch.outcome.rows, batch.keys)
         refused = result.findings_frame()
         if result.refused:
             checkpoint = replace(checkpoint, rejected=checkpoint.rejected + len(result.refused))
-            correct_checkpoint(self.connection, self.state_schema, checkpoint)
-        self.write_findings(batch, refused)
+            if checkpointed:
+                correct_checkpoint(self.connection, self.state_schema, checkpoint)
         self.settle_loaded(batch, result)
+        self.write_findings(batch, refused)
         if batch.outcome.links is not None and batch.part.system is not None:
             links = without_rows(batch.outcome.links, result.refused)
             load_links(self.connection, self.schema, batch.part.system.name, links)
@@ -128,7 +131,10 @@ class BatchWriter:
                 )  # fmt: skip
 
     def settle_loaded(self, batch: Batch, result: Sorted) -> None:
-        """Rows that waited in quarantine and are loaded now."""
+        """Rows that waited in quarantine and are loaded now. In a retry all lines are: those that hold are written anew."""
+        if batch.all_keys is not None:
+            settle(self.connection, self.state_schema, batch.part.name, batch.all_keys.to_list())
+            return
         if not self.waiting or batch.keys.is_empty():
             return
         refused = set(result.refused)
@@ -137,8 +143,8 @@ class BatchWriter:
 
 
 def begin(connection: BulkConnection) -> None:
-    """Begin a transaction. On TiDB an optimistic one: nobody else writes these rows, and a lock for each costs a fifth of the server's
-    work. Keys are still checked by each statement, not only by COMMIT, so that it is known which row is a duplicate."""
+    """Begin a transaction. On TiDB an optimistic one: nobody else writes these rows, and a lock for each costs a fifth of the
+    server's work. Keys are still checked by each statement, not only by COMMIT, so that it is known which row is a duplicate."""
     if connection.is_tidb:
         connection.begin("BEGIN OPTIMISTIC")
         connection.execute("SET @@SESSION.tidb_constraint_check_in_place = 1")

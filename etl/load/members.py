@@ -71,7 +71,8 @@ def largest_kept(prepared: Prepared) -> int:
         if part.system is not None and part.system.ids == "keep":
             for keys in read_member_keys(part):
                 largest = max(largest, int(keep_ids(keys).max() or 0))  # type: ignore[arg-type]  # polars types max() of any dtype
-    kept = [system.name for system in prepared.mapping.systems.values() if system.ids == "keep"]
+    systems = {} if prepared.mapping is None else prepared.mapping.systems
+    kept = [system.name for system in systems.values() if system.ids == "keep"]
     if kept:
         rows = prepared.connection.query(
             sql(

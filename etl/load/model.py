@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from etl.errors import UsageError
 from etl.names import SourceTable
+
+ENOUGH_ROWS: Final = 100
+"""Rows of a part's canary from which on its share of errors counts by itself."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +108,9 @@ class CanaryResult:
 
     @property
     def worst(self) -> float:
-        """Largest share of one part: a small table that fails must not hide behind a large one."""
-        return max((part.errors / part.rows for part in self.parts if part.rows), default=0.0)
+        """Largest share of one part: a table that fails must not hide behind a larger one. Of a part with a handful of rows one
+        bad row says nothing, so these count only in the whole."""
+        return max((part.errors / part.rows for part in self.parts if part.rows >= ENOUGH_ROWS), default=0.0)
 
     @property
     def passed(self) -> bool:
@@ -115,15 +120,21 @@ class CanaryResult:
 
 @dataclass(frozen=True)
 class LoadResult:
-    """Outcome of `run_load`. `run_id` is the row of membershift.load_run, None in a dry run."""
+    """Outcome of `run_load`. `run_id` is the row of membershift.load_run, None in a dry run. `statements`: the SQL that
+    creates a table moved as it is, done or only shown. `notes` are sentences worth reading."""
 
     executed: bool
     tables: tuple[TableLoad, ...]
     seconds: float
     run_id: int | None = None
     canary: CanaryResult | None = None
-    created_table: str | None = None
+    statements: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
+
+    @property
+    def complete(self) -> bool:
+        """Whether every staged row of the parts asked for is settled."""
+        return self.executed and all(table.complete for table in self.tables)
 
     @property
     def rows(self) -> int:

@@ -47,10 +47,11 @@ class Live:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A load ready to begin. `parts` are in load order; `covered` says what of each is settled."""
+    """A load ready to begin. `parts` are in load order; `covered` says what of each is settled. `mapping`: None for a table
+    that is moved as it is."""
 
     settings: Settings
-    mapping: MappingModel
+    mapping: MappingModel | None
     connection: BulkConnection
     crosswalk: Crosswalk
     folder: Path

@@ -45,9 +45,9 @@ class Reject:
 
 @dataclass(frozen=True)
 class RejectFilter:
-    """Which lines to show. `settled`: also those whose row is loaded by now."""
+    """Which lines to show: of these target tables or mapping parts. `settled`: also those whose row is loaded by now."""
 
-    parts: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
     reason: str | None = None
     settled: bool = False
     limit: int | None = None
@@ -151,16 +151,17 @@ def count_rejects(connection: BulkConnection, state_schema: str, wanted: RejectF
 def conditions(wanted: RejectFilter) -> tuple[str, tuple[object, ...]]:
     """WHERE clause of a filter, and its values.
 
-    >>> conditions(RejectFilter(parts=("member/crm",), reason="too_long"))
-    (' WHERE settled_at IS NULL AND mapping_part IN (%s) AND reason = %s', ('member/crm', 'too_long'))
+    >>> conditions(RejectFilter(tables=("sale",)))
+    (' WHERE settled_at IS NULL AND (mapping_part IN (%s) OR target_table IN (%s))', ('sale', 'sale'))
     """
     parts: list[str] = []
     values: list[object] = []
     if not wanted.settled:
         parts.append("settled_at IS NULL")
-    if wanted.parts:
-        parts.append(f"mapping_part IN ({', '.join(['%s'] * len(wanted.parts))})")
-        values += wanted.parts
+    if wanted.tables:
+        listed = places(len(wanted.tables))
+        parts.append(f"(mapping_part IN ({listed}) OR target_table IN ({listed}))")
+        values += wanted.tables * 2
     if wanted.reason is not None:
         parts.append("reason = %s")
         values.append(wanted.reason)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from etl.errors import RefusedError
+from etl.load.as_is import create_indexes, create_table, plan_as_is, prepare_as_is, preview_as_is
 from etl.load.canary import check_canary
 from etl.load.loader import Loader, open_loader
 from etl.load.lock import hold_load_lock
@@ -24,6 +26,8 @@ def run_load(settings: Settings, request: LoadRequest, progress: Progress) -> Lo
     Raises RefusedError when a check before the load fails or a canary exceeds the error limit, and TargetError when the
     target stays away.
     """
+    if request.as_is is not None:
+        return run_as_is(settings, request, progress)
     if not request.execute:
         with prepare_load(settings, request.tables, accept_mapping=request.accept_mapping) as prepared:
             return preview_load(prepared)
@@ -32,6 +36,19 @@ def run_load(settings: Settings, request: LoadRequest, progress: Progress) -> Lo
         prepare_load(settings, request.tables, accept_mapping=request.accept_mapping) as prepared,
     ):
         return load_prepared(prepared, request.canary, lock.keep, progress)
+
+
+def run_as_is(settings: Settings, request: LoadRequest, progress: Progress) -> LoadResult:
+    """Move a table that no mapping speaks of: create it as the source declares it, load it, then add its other indexes."""
+    plan = plan_as_is(settings, request)
+    if not request.execute:
+        return preview_as_is(settings, plan)
+    with hold_load_lock(settings) as lock:
+        create_table(settings, plan)
+        with prepare_as_is(settings, plan) as prepared:
+            result = load_prepared(prepared, None, lock.keep, progress)
+        notes = create_indexes(settings, plan)
+    return replace(result, statements=plan.statements, notes=(*plan.notes, *notes))
 
 
 def load_prepared(prepared: Prepared, canary: float | None, keep_alive: Callable[[], None], progress: Progress) -> LoadResult:

@@ -1,0 +1,209 @@
+"""Loads and the quarantine as documents."""
+
+from __future__ import annotations
+
+from etl.load.export_rejects import Exported, RejectList
+from etl.load.model import CanaryResult, LoadResult, TableLoad
+from etl.load.retry_rejects import RetryResult
+from reports.document import Document, Figure, Table, Verdict, human_duration
+from reports.text import tr
+
+
+def load_document(result: LoadResult, lang: str) -> Document:
+    """What a load did, or would do."""
+    tables = [load_table(result, lang)]
+    if any(part.reasons for part in result.tables):
+        tables.append(reasons_table(result, lang))
+    if result.canary is not None:
+        tables.append(canary_table(result.canary, lang))
+    if result.statements:
+        tables.append(Table(tr(lang, "Statements"), (tr(lang, "SQL"),), tuple((statement,) for statement in result.statements)))
+    if result.notes:
+        tables.append(Table(tr(lang, "Worth knowing"), (tr(lang, "Note"),), tuple((note,) for note in result.notes)))
+    return Document(
+        title=tr(lang, "Load") if result.executed else tr(lang, "Load: what it would do"),
+        verdict=load_verdict(result, lang),
+        figures=load_figures(result, lang),
+        tables=tuple(tables),
+        next_steps=load_steps(result, lang),
+        lang=lang,
+    )
+
+
+def load_verdict(result: LoadResult, lang: str) -> Verdict:
+    """Did every row arrive?"""
+    if not result.executed:
+        pending = f"{sum(part.pending for part in result.tables):,}"
+        return Verdict("warn", tr(lang, "Nothing was changed: {rows} rows are to be loaded.", rows=pending))
+    if not result.complete:
+        return Verdict("bad", tr(lang, "Not every staged row is settled: run the same command again."))
+    if result.rejected:
+        return Verdict("warn", tr(lang, "Every staged row is settled; {rows} are in quarantine.", rows=f"{result.rejected:,}"))
+    return Verdict("ok", tr(lang, "Every staged row is on the target, once."))
+
+
+def load_figures(result: LoadResult, lang: str) -> tuple[Figure, ...]:
+    """Rows, time and rate."""
+    if not result.executed:
+        return (
+            Figure(tr(lang, "Staged rows"), sum(part.staged for part in result.tables)),
+            Figure(tr(lang, "Settled before"), sum(part.before for part in result.tables)),
+            Figure(tr(lang, "Sampled rows"), sum(part.sampled for part in result.tables)),
+        )
+    busy = sum(part.seconds for part in result.tables)
+    rate = tr(lang, "{rate} rows a second", rate=f"{result.rows / busy:,.0f}") if busy and result.rows else ""
+    return (
+        Figure(tr(lang, "Loaded rows"), result.rows, rate),
+        Figure(tr(lang, "Already there, the same"), sum(part.unchanged for part in result.tables)),
+        Figure(tr(lang, "Into quarantine"), result.rejected),
+        Figure(tr(lang, "Values replaced"), sum(part.noted for part in result.tables)),
+        Figure(tr(lang, "Time"), human_duration(result.seconds)),
+    )
+
+
+def load_table(result: LoadResult, lang: str) -> Table:
+    """A line for each part."""
+    rows: tuple[tuple[object, ...], ...]
+    if result.executed:
+        columns = ("", "Part", "Staged", "Settled before", "Loaded", "Already there", "Rejected", "Replaced", "Seconds")
+        rows = tuple(
+            (
+                status(part), part.part, part.staged, part.before, part.loaded, part.unchanged, part.rejected, part.noted,
+                round(part.seconds, 1),
+            )
+            for part in result.tables
+        )  # fmt: skip
+    else:
+        columns = ("", "Part", "Source", "Staged", "Settled before", "To load", "Sampled", "Rejected", "Replaced")
+        rows = tuple(
+            (
+                "warn" if part.rejected else "ok", part.part, part.source, part.staged, part.before, part.pending, part.sampled,
+                part.rejected, part.noted,
+            )
+            for part in result.tables
+        )  # fmt: skip
+    heads = tuple(translated(lang, column) for column in columns)
+    note = "" if result.executed else tr(lang, "Rejected and replaced are counted in the sample.")
+    return Table(tr(lang, "Parts"), heads, rows, note=note, status_column=0)
+
+
+def translated(lang: str, column: str) -> str:
+    """The head of a column."""
+    heads = {
+        "": "",
+        "Part": tr(lang, "Part"),
+        "Source": tr(lang, "Source"),
+        "Staged": tr(lang, "Staged"),
+        "Settled before": tr(lang, "Settled before"),
+        "To load": tr(lang, "To load"),
+        "Sampled": tr(lang, "Sampled"),
+        "Loaded": tr(lang, "Loaded"),
+        "Already there": tr(lang, "Already there"),
+        "Rejected": tr(lang, "Rejected"),
+        "Replaced": tr(lang, "Replaced"),
+        "Seconds": tr(lang, "Seconds"),
+    }
+    return heads[column]
+
+
+def status(part: TableLoad) -> str:
+    """ok when all rows are there, warn with rejects, bad when rows are left."""
+    if not part.complete:
+        return "bad"
+    return "warn" if part.rejected else "ok"
+
+
+def reasons_table(result: LoadResult, lang: str) -> Table:
+    """Why rows were rejected."""
+    rows = tuple((part.part, reason.column, reason.reason, reason.rows) for part in result.tables for reason in part.reasons)
+    heads = (tr(lang, "Part"), tr(lang, "Column"), tr(lang, "Reason"), tr(lang, "Findings"))
+    return Table(tr(lang, "Why rows were rejected"), heads, rows)
+
+
+def canary_table(canary: CanaryResult, lang: str) -> Table:
+    """The canary by part."""
+    rows = tuple(
+        (
+            "ok" if not part.errors else "warn",
+            part.part,
+            part.rows,
+            part.rejected,
+            part.missing,
+            part.changed,
+            ", ".join(part.columns),
+        )
+        for part in canary.parts
+    )
+    heads = (
+        "", tr(lang, "Part"), tr(lang, "Rows"), tr(lang, "Rejected"), tr(lang, "Missing"), tr(lang, "Different"), tr(lang, "Columns"),
+    )  # fmt: skip
+    note = tr(
+        lang,
+        "{share} of each part was loaded first and read back; {errors} of it was wrong, the limit is {limit}.",
+        share=f"{canary.share:.0%}", errors=f"{canary.error_share:.2%}", limit=f"{canary.limit:.0%}",
+    )  # fmt: skip
+    return Table(tr(lang, "Canary"), heads, rows, note=note, status_column=0)
+
+
+def load_steps(result: LoadResult, lang: str) -> tuple[str, ...]:
+    """What to do next."""
+    if not result.executed:
+        return (tr(lang, "Load it: `membershift load --canary 10% --execute`."),)
+    steps = []
+    if result.rejected:
+        steps.append(tr(lang, "Look at the quarantine: `membershift load rejects list`."))
+        steps.append(tr(lang, "Correct the mapping, then: `membershift load rejects retry --execute`."))
+    if result.complete:
+        steps.append(tr(lang, "Prove it: `membershift reconcile rows`."))
+    return tuple(steps)
+
+
+def rejects_document(result: RejectList, lang: str) -> Document:
+    """Lines of the quarantine."""
+    counts = tuple((count.part, count.counted.column, count.counted.reason, count.counted.rows) for count in result.counts)
+    lines = tuple(
+        (line.mapping_part, line.source_key, line.column_name, line.reason, line.masked_value, line.detail, line.settled_at)
+        for line in result.lines
+    )
+    if result.total:
+        verdict = Verdict("warn", tr(lang, "{count} findings in quarantine.", count=f"{result.total:,}"))
+    else:
+        verdict = Verdict("ok", tr(lang, "Nothing is in quarantine."))
+    part, column, reason = tr(lang, "Part"), tr(lang, "Column"), tr(lang, "Reason")
+    tables = (
+        Table(tr(lang, "By reason"), (part, column, reason, tr(lang, "Findings")), counts),
+        Table(
+            tr(lang, "Findings"),
+            (part, tr(lang, "Source key"), column, reason, tr(lang, "Value, masked"), tr(lang, "Detail"), tr(lang, "Settled at")),
+            lines,
+        ),
+    )
+    steps = (tr(lang, "Correct the mapping, then: `membershift load rejects retry --execute`."),) if result.total else ()
+    return Document(tr(lang, "Quarantine"), verdict, tables=tables if result.total else (), next_steps=steps, lang=lang)
+
+
+def exported_document(result: Exported, lang: str) -> Document:
+    """A file of the quarantine."""
+    told = tr(lang, "{count} findings were written to {path}, values masked.", count=f"{result.lines:,}", path=result.path)
+    return Document(tr(lang, "Quarantine"), Verdict("ok", told), lang=lang)
+
+
+def retry_document(result: RetryResult, lang: str) -> Document:
+    """What a retry did, or would do."""
+    heads = (
+        tr(lang, "Part"), tr(lang, "Waiting"), tr(lang, "Found in the stage"), tr(lang, "Loaded"), tr(lang, "Already there"),
+        tr(lang, "Rejected"),
+    )  # fmt: skip
+    rows = tuple((part.part, part.waiting, part.staged, part.loaded, part.unchanged, part.rejected) for part in result.parts)
+    figures = {"loaded": f"{result.loaded:,}", "rejected": f"{result.rejected:,}"}
+    if not result.parts:
+        verdict = Verdict("ok", tr(lang, "Nothing is in quarantine."))
+    elif result.executed:
+        told = tr(lang, "{loaded} rows left the quarantine, {rejected} stay in it.", **figures)
+        verdict = Verdict("warn" if result.rejected else "ok", told)
+    else:
+        told = tr(lang, "Nothing was changed: {loaded} rows would leave the quarantine, {rejected} would stay.", **figures)
+        verdict = Verdict("warn", told)
+    steps = (tr(lang, "Prove it: `membershift reconcile rows`."),) if result.executed and result.loaded else ()
+    tables = (Table(tr(lang, "Parts"), heads, rows),) if rows else ()
+    return Document(tr(lang, "Retry of rejected rows"), verdict, tables=tables, next_steps=steps, lang=lang)
