@@ -14,11 +14,16 @@ from pydantic import SecretStr
 from etl.settings import ConnectionSettings, Settings, SourceSettings, StateSettings, TargetSettings
 
 if TYPE_CHECKING:
+    from fixtures.data.generate import LegacyData
     from fixtures.legacy_server.launcher import LegacyServer
     from fixtures.target import TargetServer
 
 SettingsFactory = Callable[..., Settings]
 schema_numbers = itertools.count(1)
+
+READER, BLIND = "reader", "blind"
+"""Logins of `legacy` with the password of its administrator: one may read everything and write nothing; the other may enter crm
+alone, not read crm.dbo.Member, and not see changes."""
 
 
 @pytest.fixture(scope="session")
@@ -35,12 +40,29 @@ def target_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TargetSe
 @pytest.fixture(scope="session")
 def legacy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LegacyServer]:
     """A private legacy server without data: a test creates databases of its own in it."""
-    from fixtures.legacy_server.launcher import start_legacy_server, stop_legacy_server
+    from fixtures.legacy_server.launcher import Login, start_legacy_server, stop_legacy_server
 
     folder = tmp_path_factory.mktemp("legacy")
-    server = start_legacy_server(folder, password=secrets.token_urlsafe(12), databases=())
+    password = secrets.token_urlsafe(12)
+    logins = (
+        Login(READER, password),
+        Login(BLIND, password, databases=("crm",), denied=("crm.dbo.Member",), change_tracking=False),
+    )
+    server = start_legacy_server(folder, password=password, databases=(), logins=logins)
     yield server
     stop_legacy_server(folder)
+
+
+@pytest.fixture(scope="session")
+def retailer(legacy: LegacyServer, tmp_path_factory: pytest.TempPathFactory) -> LegacyData:
+    """What is in the databases crm, pos and ecom of `legacy`: 2,000 generated members. For tests that only read them."""
+    from fixtures.data.fill import create_legacy_tables, fill_legacy
+    from fixtures.data.generate import generate
+
+    data = generate(2_000, 7, tmp_path_factory.mktemp("retailer"))
+    create_legacy_tables(legacy)
+    fill_legacy(legacy, data)
+    return data
 
 
 @pytest.fixture

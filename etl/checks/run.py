@@ -41,6 +41,7 @@ def check_source(settings: Settings, skews: dict[str, Skew]) -> Iterator[CheckRe
     try:
         with open_source(settings.source.model_copy(update={"retries": 0})) as source:
             yield connected("source", source.driver_name, str(source.address))
+            yield from here.check_driver_in_use(settings.source, source.driver_name)
             yield from run_checks("source", source_checks(source, settings, skews))
     except OpsError as error:
         yield unreachable("source", error)
