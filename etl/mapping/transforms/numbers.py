@@ -74,8 +74,14 @@ def decimal(given: Input, scale: int) -> pl.Expr:
             fits = clean.str.contains(PLAIN_NUMBER) & ~clean.str.contains(too_fine(scale))
             return pl.when(fits).then(clean.cast(wanted, strict=False))
         case _:
-            exact = given.expr.cast(wanted, strict=False)
+            small = pl.when(given.expr.abs() < greatest_float(scale)).then(given.expr)
+            exact = small.cast(wanted, strict=False)
             return pl.when(exact.cast(given.dtype) == given.expr).then(exact)
+
+
+def greatest_float(scale: int) -> float:
+    """Floats from here on are out of range: one digit short of what polars' decimals hold, since it rounds when it converts."""
+    return 10.0 ** (MOST_DIGITS - 1 - scale)
 
 
 def tier(given: Input, codes: dict[str, str]) -> pl.Expr:
@@ -120,15 +126,26 @@ def build_codes(inputs: Inputs, args: Arguments) -> pl.Expr:
     return word.replace_strict(list(table), list(table.values()), default=None, return_dtype=pl.String)
 
 
+def summand(given: Input, scale: int) -> pl.Expr:
+    """A decimal small enough that sixteen of them cannot overflow; NULL beyond."""
+    value = decimal(given, scale)
+    if given.kind == "integer" or (
+        isinstance(given.dtype, pl.Decimal) and (given.dtype.precision or MOST_DIGITS) <= MOST_DIGITS - 2
+    ):
+        return value.cast(pl.Decimal(MOST_DIGITS, 0)) if given.kind == "integer" else value
+    digits = MOST_DIGITS - 2 - (given.dtype.scale if isinstance(given.dtype, pl.Decimal) else scale)
+    return pl.when(value.abs() < pl.lit(10**digits, dtype=pl.Decimal(MOST_DIGITS, 0))).then(value)
+
+
 def build_sum(inputs: Inputs, args: Arguments) -> pl.Expr:
     """The sum of all sources; NULL when one is."""
-    first, *others = (decimal(given, number_argument(args, "scale")) for given in inputs)
+    first, *others = (summand(given, number_argument(args, "scale")) for given in inputs)
     return reduce(add, others, first)
 
 
 def build_difference(inputs: Inputs, args: Arguments) -> pl.Expr:
     """The first source less all others; NULL when one is."""
-    first, *others = (decimal(given, number_argument(args, "scale")) for given in inputs)
+    first, *others = (summand(given, number_argument(args, "scale")) for given in inputs)
     return reduce(sub, others, first)
 
 
@@ -163,7 +180,7 @@ def why_not(given: Input, args: Arguments) -> pl.Expr:
             .then(pl.lit("not_a_number"))
         )
     if given.kind == "float":
-        huge = given.expr.abs() >= (2.0**63 if scale == 0 else 10.0 ** (MOST_DIGITS - scale))
+        huge = given.expr.abs() >= (greatest_float(scale) if "scale" in args else 2.0**63)
         reason = pl.when(huge).then(pl.lit("out_of_range")).otherwise(pl.lit("not_exact"))
         return pl.when(given.expr.is_finite()).then(reason).otherwise(pl.lit("not_a_number"))
     return pl.when(given.expr.cast(pl.Int64, strict=False).is_null()).then(pl.lit("out_of_range")).otherwise(pl.lit("not_exact"))
@@ -173,7 +190,7 @@ def why_no_total(inputs: Inputs, args: Arguments) -> pl.Expr:
     """The first source that is there but cannot be read; where one is merely missing, so is the total."""
     scale = number_argument(args, "scale")
     return pl.coalesce(
-        pl.when(given.expr.is_not_null() & decimal(given, scale).is_null()).then(why_not(given, args)) for given in inputs
+        pl.when(given.expr.is_not_null() & summand(given, scale).is_null()).then(why_not(given, args)) for given in inputs
     )
 
 

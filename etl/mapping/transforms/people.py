@@ -57,8 +57,9 @@ def name_key(column: pl.Expr) -> pl.Expr:
     """
 
     def repair(value: pl.Expr) -> pl.Expr:
-        folded = repair_name(value).str.to_lowercase().str.replace_many(["ß", "ς"], ["ss", "σ"])
-        return blank_is_none(folded.str.normalize("NFKC").str.replace_all(r"[\s·•・.'’-]", ""))
+        lower = repair_name(value).str.to_lowercase().str.replace_many(["ß", "ς"], ["ss", "σ"])
+        # Composed again at last: a mark may have stood behind a blank, as in the NFKC form of "´".
+        return blank_is_none(lower.str.replace_all(r"[\s·•・.'’-]", "").str.normalize("NFKC"))
 
     return repair_unusual(column, lambda value: value.str.contains(rf"[^\x{{4e00}}-\x{{9fff}}]|{TITLES}|^$"), repair)
 

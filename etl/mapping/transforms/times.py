@@ -27,14 +27,7 @@ DATE_PARTS: Final = (
     r"^(?P<y>[0-9]{4}|[0-9]{2})(?:[-/.]|年)(?P<m>[0-9]{1,2})(?:[-/.]|月)(?P<d>[0-9]{1,2})日?(?:[T ]0{1,2}:00(?::00(?:\.0+)?)?)?$"
 )
 COMPACT_DATE: Final = r"^(?P<y>[0-9]{4})(?P<m>[0-9]{2})(?P<d>[0-9]{2})$"
-TIME_FORMATS: Final = (
-    "%Y-%m-%d %H:%M:%S%.f",
-    "%Y-%m-%dT%H:%M:%S%.f",
-    "%Y/%m/%d %H:%M:%S%.f",
-    "%Y-%m-%d %H:%M",
-    "%Y/%m/%d %H:%M",
-    "%Y%m%d%H%M%S",
-)
+DAY_AND_TIME: Final = r"^(.+?)[T ]+([0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?)$"
 DAY: Final = timedelta(days=1)
 # An instant staged as UTC may be up to this far from the local date that was written.
 FARTHEST_OFFSET: Final = timedelta(hours=14)
@@ -82,7 +75,9 @@ def date_of_text(column: pl.Expr, pivot: int = 30) -> pl.Expr:
     """
 
     def work(values: pl.Series) -> pl.Series:
-        usual = values.str.to_date("%Y-%m-%d", strict=False)
+        # Ten characters, since %Y also takes a year of two digits for one of the first century.
+        whole = pl.when(pl.col("value").str.len_bytes() == 10).then(pl.col("value"))
+        usual = values.to_frame("value").select(whole.str.to_date("%Y-%m-%d", strict=False)).to_series().alias(values.name)
         odd = usual.is_null() & values.is_not_null()
         return put_back(usual, odd, unusual_dates(values.filter(odd), pivot)) if odd.any() else usual
 
@@ -115,13 +110,29 @@ def unusual_dates(values: pl.Series, pivot: int) -> pl.Series:
 def time_of_text(column: pl.Expr, pivot: int = 30) -> pl.Expr:
     """A date and time as text; a date alone is its midnight. NULL when it is none.
 
-    >>> times = ["2024-11-11 20:00:00.123", "2024/11/11 20:00", "2024-11-11", "20:00"]
+    >>> times = ["2024-11-11 20:00:00.123", "24/11/11 8:00", "20241111200000", "2024-11-11", "20:00"]
     >>> [str(time) for time in pl.DataFrame({"t": times}).select(time_of_text(pl.col("t"))).to_series()]
-    ['2024-11-11 20:00:00.123000', '2024-11-11 20:00:00', '2024-11-11 00:00:00', 'None']
+    ['2024-11-11 20:00:00.123000', '2024-11-11 08:00:00', '2024-11-11 20:00:00', '2024-11-11 00:00:00', 'None']
     """
     tidy = fold_width(column).str.strip_chars()
-    readings = [tidy.str.to_datetime(form, strict=False, time_unit="us") for form in TIME_FORMATS]
-    return pl.coalesce(*readings, date_of_text(column, pivot).cast(pl.Datetime("us")))
+    day = tidy.str.extract(DAY_AND_TIME, 1)
+    clock = tidy.str.extract(DAY_AND_TIME, 2)
+    compact = tidy.str.contains(r"^[0-9]{14}$")
+    return pl.coalesce(
+        date_of_text(day, pivot).cast(pl.Datetime("us")) + time_of_day(clock),
+        pl.when(compact).then(tidy).str.to_datetime("%Y%m%d%H%M%S", strict=False, time_unit="us"),
+        date_of_text(column, pivot).cast(pl.Datetime("us")),
+    )
+
+
+def time_of_day(column: pl.Expr) -> pl.Expr:
+    """A time of day as text, as the time since midnight; NULL when it is none.
+
+    >>> pl.select(time_of_day(pl.lit("8:05"))).item()
+    datetime.timedelta(seconds=29100)
+    """
+    readings = (column.str.to_time(form, strict=False) for form in ("%H:%M:%S%.f", "%H:%M"))
+    return pl.coalesce(readings).cast(pl.Duration("us"))
 
 
 def moment(inputs: Inputs, args: Arguments) -> pl.Expr:
@@ -137,9 +148,7 @@ def moment(inputs: Inputs, args: Arguments) -> pl.Expr:
     if len(inputs) == 1:
         return value
     clock = inputs[1].expr
-    if inputs[1].kind == "text":
-        clock = pl.coalesce(clock.str.strip_chars().str.to_time(form, strict=False) for form in ("%H:%M:%S%.f", "%H:%M"))
-    return value + clock.cast(pl.Duration("us"))
+    return value + (time_of_day(clock.str.strip_chars()) if inputs[1].kind == "text" else clock.cast(pl.Duration("us")))
 
 
 def build_local_time(inputs: Inputs, args: Arguments) -> pl.Expr:
