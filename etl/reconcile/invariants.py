@@ -1,0 +1,202 @@
+"""Invariants: sums and rules computed on both sides, each by SQL of its own, so that a fault of the transforms cannot hide
+itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from etl.mapping.load_mapping import load_mapping
+from etl.mapping.model import Mapping
+from etl.names import backtick
+from etl.progress import Progress
+from etl.reconcile.crosswalk_rules import complete_crosswalk, count_rows, crosswalk_orphans
+from etl.reconcile.invariant_compare import judge_orphans, judge_rules, judge_sums
+from etl.reconcile.invariant_model import InvariantResult, InvariantsResult, Rows, Values, Verdict, add, number, text
+from etl.reconcile.invariant_spec import Except, Invariants, OrphanRule, RowRule, SumsRule, load_invariants
+from etl.reconcile.quarantined_keys import QuarantinedKeys
+from etl.settings import Settings
+from etl.source.catalog import read_catalog
+from etl.source.connect import Source, open_source
+from etl.target.bulk import BulkConnection
+from etl.target.snapshot import consistent_snapshot
+
+ALWAYS = "1 = 1"
+NEVER = "1 = 0"
+KEYS_PER_QUERY = 500
+MOST_EXPLAINED = 20_000
+"""Rows of one rule in which the sides differ and that are looked into; of more, it is only said that they differ."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """Both sides, and what stands for the placeholders in the rules' SQL."""
+
+    source: Source
+    target: BulkConnection
+    schema: str
+    quarantine: QuarantinedKeys
+    zone: str
+    minutes: int
+    as_of: datetime | None
+
+    def ask_source(self, sql: str, groups: int, *, only: str = ALWAYS, **excepts: str) -> dict[tuple[str, ...], Values]:
+        """Rows of the source: `groups` columns name them, the others are values."""
+        as_of = f"CONVERT(datetime2(0), '{self.as_of:%Y-%m-%dT%H:%M:%S}', 126)" if self.as_of else "NULL"
+        filled = fill(sql, only=only, zone=self.zone, minutes=str(self.minutes), as_of=as_of)
+        for name, condition in excepts.items():
+            filled = filled.replace(f"{{except {name}}}", condition)
+        return grouped(self.source.query(filled), groups)
+
+    def ask_target(self, sql: str, groups: int) -> dict[tuple[str, ...], Values]:
+        """The same for the target, at its snapshot."""
+        moment = self.as_of - timedelta(minutes=self.minutes) if self.as_of else None
+        as_of = f"CAST('{moment:%Y-%m-%d %H:%M:%S}' AS DATETIME(6))" if moment else "NULL"
+        filled = fill(sql, zone=self.zone, minutes=str(self.minutes), as_of=as_of, schema=backtick(self.schema))
+        return grouped(self.target.query(filled.replace("%", "%%") if "%" in filled else filled, ()), groups)
+
+
+def run_invariants(settings: Settings, progress: Progress) -> InvariantsResult:
+    """Check every invariant of the mapping. Changes nothing.
+
+    Raises SourceError, TargetError, ConfigurationError for a rule that cannot be read.
+    """
+    mapping = load_mapping(settings.mapping)
+    rules = load_invariants(mapping)
+    with open_source(settings.source, progress) as source, consistent_snapshot(settings.target, 1) as snapshot:
+        (target,) = snapshot.connections
+        catalog = read_catalog(source, settings.source.databases, mapping.source_tables())
+        quarantine = QuarantinedKeys(target, settings.target.state_schema, mapping, catalog)
+        as_of = end_of_day(source.scalar(rules.as_of)) if rules.as_of else None
+        zone, minutes = zone_offset(mapping.time_zone, as_of)
+        look = Look(source, target, settings.target.schema_name, quarantine, zone, minutes, as_of)
+        steps = list(checks(look, mapping, rules))
+        progress.start("invariants", len(steps), "rules")
+        results: list[InvariantResult] = []
+        for check in steps:
+            results.append(check())
+            progress.advance("invariants", 1)
+        progress.finish("invariants")
+        failed = any(result.verdict is Verdict.DIFFERS for result in results)
+        return InvariantsResult(tuple(results), snapshot.taken_at, as_of, failed, notes_of(mapping, rules))
+
+
+def checks(look: Look, mapping: Mapping, rules: Invariants) -> Iterator[Callable[[], InvariantResult]]:
+    """Every check, in the order of the report."""
+    yield partial(count_rows, look, mapping)
+    for sums in rules.sums:
+        yield partial(check_sums, look, sums)
+    for row_rule in rules.rules:
+        yield partial(check_rule, look, row_rule)
+    if mapping.systems:
+        yield partial(complete_crosswalk, look, mapping)
+    for orphans in (*crosswalk_orphans(mapping), *rules.orphans):
+        yield partial(check_orphans, look, orphans)
+
+
+def check_sums(look: Look, rule: SumsRule) -> InvariantResult:
+    """Sums by group; rows in quarantine are summed up from the source, by key."""
+    groups = len(rule.groups)
+    source = add([look.ask_source(part.sql, groups) for part in rule.sources])
+    target = look.ask_target(rule.target, groups)
+    aside = add(
+        [look.ask_source(part.sql, groups, only=only) for part in rule.sources for only in look.quarantine.conditions(part.part)]
+    )
+    return judge_sums(rule.name, rule.title, rule.values, source, aside, target)
+
+
+def check_rule(look: Look, rule: RowRule) -> InvariantResult:
+    """Rows that break a rule."""
+    nothing = {one.name: ALWAYS for one in rule.excepts}
+    source = look.ask_source(rule.source, 1, **nothing)
+    target = look.ask_target(rule.target, 1)
+    return judge_rules(rule.name, rule.title, rule.values, source, target, lambda keys: without_quarantine(look, rule, keys))
+
+
+def without_quarantine(look: Look, rule: RowRule, keys: Collection[str]) -> Rows:
+    """What the source says of these keys once rows in quarantine are left out."""
+    if len(keys) > MOST_EXPLAINED:
+        return {}
+    aside = {text(value) for value in look.quarantine.of(rule.part)[rule.key_column]}
+    asked = [key for key in keys if key not in aside]
+    owned = {one.name: owned_rows(look, one, set(asked)) for one in rule.excepts}
+    found: dict[tuple[str, ...], Values] = {}
+    for first in range(0, len(asked), KEYS_PER_QUERY):
+        some = asked[first : first + KEYS_PER_QUERY]
+        excepts = {one.name: except_condition(look, one, owned[one.name], some) for one in rule.excepts}
+        values = look.quarantine.typed(rule.part, some)
+        found |= look.ask_source(rule.source, 1, only=f"{rule.only} IN ({look.quarantine.in_list(rule.part, values)})", **excepts)
+    return found
+
+
+def owned_rows(look: Look, one: Except, keys: set[str]) -> list[tuple[Any, str]]:
+    """(source key, key of the rule) of rows in quarantine that concern these keys."""
+    rows: list[tuple[Any, str]] = []
+    for only in look.quarantine.conditions(one.part):
+        found = look.source.query(fill(one.owners, only=only))
+        rows += [(value, text(owner)) for value, owner in found if text(owner) in keys]
+    return rows
+
+
+def except_condition(look: Look, one: Except, owned: Sequence[tuple[Any, str]], keys: Sequence[str]) -> str:
+    """T-SQL that leaves these keys' rows in quarantine out."""
+    wanted = set(keys)
+    values = sorted({text(value) for value, owner in owned if owner in wanted})
+    if not values:
+        return ALWAYS
+    return f"{one.column} NOT IN ({look.quarantine.in_list(one.part, look.quarantine.typed(one.part, values))})"
+
+
+def check_orphans(look: Look, rule: OrphanRule) -> InvariantResult:
+    """Rows without a parent."""
+    source = look.ask_source(rule.source, 1) if rule.source else {}
+    target = look.ask_target(rule.target, 1)
+    parents: set[str] = set()
+    if target:
+        for part, prefix in zip(rule.parents, rule.prefixes, strict=True):
+            parents.update(prefix + key for key in look.quarantine.texts(part))
+    return judge_orphans(rule.name, rule.title, source, target, parents)
+
+
+def grouped(rows: Sequence[Sequence[object]], groups: int) -> dict[tuple[str, ...], Values]:
+    """Rows by their group; groups that differ only in trailing spaces are one."""
+    return add([{tuple(text(value) for value in row[:groups]): tuple(number(value) for value in row[groups:])} for row in rows])
+
+
+def fill(sql: str, **values: str) -> str:
+    """Put values in place of {names}. Braces of anything else stay."""
+    for name, value in values.items():
+        sql = sql.replace(f"{{{name}}}", value)
+    return sql.strip()
+
+
+def end_of_day(last: datetime | None) -> datetime | None:
+    """Midnight after the last event."""
+    return None if last is None else datetime(last.year, last.month, last.day) + timedelta(days=1)
+
+
+def zone_offset(time_zone: str, at: datetime | None) -> tuple[str, int]:
+    """The zone's offset, as "+08:00" and in minutes.
+
+    >>> zone_offset("Asia/Shanghai", None)
+    ('+08:00', 480)
+    """
+    moment = (at or datetime.now(UTC).replace(tzinfo=None)).replace(tzinfo=ZoneInfo(time_zone))
+    minutes = round((moment.utcoffset() or timedelta()).total_seconds() / 60)
+    hours, rest = divmod(abs(minutes), 60)
+    return f"{'-' if minutes < 0 else '+'}{hours:02d}:{rest:02d}", minutes
+
+
+def notes_of(mapping: Mapping, rules: Invariants) -> tuple[str, ...]:
+    """What a reader should know of how far the checks go."""
+    notes = []
+    if not (rules.sums or rules.rules or rules.orphans):
+        notes.append("The mapping has no folder `invariants`: only counts and the crosswalk are checked.")
+    summer, winter = (zone_offset(mapping.time_zone, datetime(2024, month, 1))[1] for month in (7, 1))
+    if summer != winter:
+        notes.append("The time zone has summer time: months are cut by one offset, which moves sales of one hour.")
+    return tuple(notes)
