@@ -41,6 +41,12 @@ class Snapshot:
         """Name of the isolation level in force."""
         return "snapshot" if self.consistent else "read committed"
 
+    def renew(self) -> None:
+        """Let go of the instant and take a later one, that of the next read."""
+        if self.consistent:
+            self.session.execute("COMMIT TRAN")
+            self.session.execute("BEGIN TRAN")
+
 
 class Source:
     """SQL Server, reached by `open_source`. May be used by several threads; each snapshot by one at a time."""
@@ -51,6 +57,7 @@ class Source:
         self.driver_name = driver_name
         self._progress = progress
         self._idle: dict[str | None, list[PlainSession]] = {}
+        self._snapshot_states: dict[str, int] | None = None
         self._lock = threading.Lock()
 
     def query(self, sql: str, params: Sequence[object] = (), *, database: str | None = None) -> list[Row]:
@@ -108,9 +115,10 @@ class Source:
             session.close()
 
     def allows_snapshot(self, database: str) -> bool:
-        """Whether ALLOW_SNAPSHOT_ISOLATION is on."""
-        states = {str(name).lower(): int(state) for name, state in self.query(_SNAPSHOT_STATES)}
-        return states.get(database.lower()) == 1
+        """Whether ALLOW_SNAPSHOT_ISOLATION is on; asked once."""
+        if self._snapshot_states is None:
+            self._snapshot_states = {str(name).lower(): int(state) for name, state in self.query(_SNAPSHOT_STATES)}
+        return self._snapshot_states.get(database.lower()) == 1
 
     def open_bulk(self, database: str | None = None) -> Session:
         """A connection by the driver in use, the caller's to close. Not retried."""

@@ -86,13 +86,13 @@ class Extraction:
 
 
 class Worker:
-    """One connection. Its snapshot lasts as long as it stays with one table, and is renewed after any failure."""
+    """One connection. It reads each table in a snapshot of its own, and is replaced after any failure."""
 
     def __init__(self, extraction: Extraction) -> None:
         self._run = extraction
         self._open = ExitStack()
         self._snapshot: Snapshot | None = None
-        self._database_table: SourceTable | None = None
+        self._reading: SourceTable | None = None
 
     def take(self, task: ChunkTask) -> WrittenChunk:
         """Read one chunk into its file. A failure leaves no file, and a fresh connection for the next attempt."""
@@ -105,14 +105,17 @@ class Worker:
     def close(self) -> None:
         """Leave the snapshot."""
         self._snapshot = None
-        self._database_table = None
+        self._reading = None
         self._open.close()
 
     def _snapshot_for(self, name: SourceTable) -> Snapshot:
-        if self._snapshot is None or self._database_table != name:
+        """The snapshot of this table: a long one would make the server keep old row versions for hours."""
+        if self._snapshot is None or self._reading is None or self._reading.database != name.database:
             self.close()
             self._snapshot = self._open.enter_context(self._run.source.snapshot(name.database))
-            self._database_table = name
+        elif self._reading != name:
+            self._snapshot.renew()
+        self._reading = name
         return self._snapshot
 
     def _take(self, task: ChunkTask, snapshot: Snapshot) -> WrittenChunk:
