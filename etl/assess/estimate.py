@@ -11,7 +11,7 @@ from etl.names import SourceTable
 from etl.source.catalog import Table
 
 ENOUGH_ROWS = 20_000
-"""A rate seen over fewer rows says more about starting than about moving."""
+"""A rate seen over a table of fewer rows says more about starting than about moving."""
 
 BYTES_PER_ROW = 120  # where nothing of a table was read: a row of the member table
 
@@ -19,10 +19,11 @@ BYTES_PER_ROW = 120  # where nothing of a table was read: a row of the member ta
 def measure_rates(rates: Rates, scans: Iterable[TableScan]) -> tuple[Rates, tuple[str, ...]]:
     """`rates` with what the assessment itself saw of this source in place of defaults, and the names of what was measured."""
     seen = [scan for scan in scans if scan.rows]
-    rows, seconds = sum(scan.rows for scan in seen), sum(scan.read_seconds for scan in seen)
+    large = [scan for scan in seen if scan.rows >= ENOUGH_ROWS]
+    rows, seconds = sum(scan.rows for scan in large), sum(scan.read_seconds for scan in large)
     arrow, parquet = sum(staged_share(scan) for scan in seen), sum(scan.parquet_bytes for scan in seen)
     measured: list[str] = []
-    if rows >= ENOUGH_ROWS and seconds > 0:
+    if seconds > 0:
         rates = replace(rates, extract_rows_per_s=rows / seconds)
         measured.append("extract_rows_per_s")
     if arrow > 0 and parquet > 0:

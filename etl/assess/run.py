@@ -12,6 +12,7 @@ from etl.assess.inventory import describe_table, read_databases
 from etl.assess.long_rows import check_long_rows
 from etl.assess.mapped import MappedRows, TargetTables, mapped_rows, mapped_tables
 from etl.assess.model import AssessRequest, AssessResult, DatabaseFacts, DuplicateEstimate, Finding, TableFacts
+from etl.assess.reading import one_connection, one_instant
 from etl.assess.relations import Relation, check_orphans, find_relations
 from etl.assess.sampling import Sample, plan_sample
 from etl.assess.scan import TableScan, scan_table
@@ -96,32 +97,31 @@ def scan_tables(
     gentle: Gentle,
     progress: Progress,
 ) -> dict[SourceTable, TableScan]:
-    """Read table after table, each on one connection, in a snapshot of its own where the database allows one.
+    """Read table after table on one connection, each in a snapshot of its own where the database allows one.
 
     A reader that pauses in the middle of a table holds up writers unless row versions stand in for its locks.
     """
     by_name = {facts.name: facts for facts in databases}
     scans: dict[SourceTable, TableScan] = {}
-    for name, table in tables.items():
-        task = str(name)
-        facts = by_name[name.database]
-        versioned = facts.snapshot_isolation or facts.read_committed_snapshot
-        gentle.wait()
-        progress.start(task, samples[name].rows)
-        with source.snapshot(name.database) as snapshot:
-            scans[name] = scan_table(
-                snapshot.session,
-                table,
-                samples[name],
-                code_page=facts.code_page,
-                pointing=frozenset(column for relation in relations if relation.child == name for column in relation.columns),
-                identifiers=[identifier for identifier in identifiers if identifier.table == name],
-                watchers=watchers.get(name, ()),
-                spill=spill,
-                pause=gentle.wait if versioned else no_pause,
-                advance=advance_on(progress, task),
-            )
-        progress.finish(task)
+    with one_connection(source) as session:
+        for name, table in tables.items():
+            facts = by_name[name.database]
+            gentle.wait()
+            progress.start(str(name), samples[name].rows)
+            with one_instant(session, snapshot=facts.snapshot_isolation) as reader:
+                scans[name] = scan_table(
+                    reader,
+                    table,
+                    samples[name],
+                    code_page=facts.code_page,
+                    pointing=frozenset(column for relation in relations if relation.child == name for column in relation.columns),
+                    identifiers=[identifier for identifier in identifiers if identifier.table == name],
+                    watchers=watchers.get(name, ()),
+                    spill=spill,
+                    pause=gentle.wait if facts.snapshot_isolation or facts.read_committed_snapshot else no_pause,
+                    advance=advance_on(progress, str(name)),
+                )
+            progress.finish(str(name))
     return scans
 
 
