@@ -17,7 +17,10 @@ INDEX_KINDS: Final = {
 }
 """sys.indexes.type."""
 
-DATABASES: Final = "SELECT name FROM sys.databases WHERE database_id > 4 AND state = 0 AND HAS_DBACCESS(name) = 1 ORDER BY name"
+DATABASES: Final = (
+    "SELECT name FROM sys.databases WHERE name NOT IN (N'master', N'tempdb', N'model', N'msdb')"
+    " AND state = 0 AND HAS_DBACCESS(name) = 1 ORDER BY name"
+)
 
 TABLES: Final = """
 SELECT t.object_id, s.name, t.name,
