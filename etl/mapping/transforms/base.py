@@ -126,16 +126,13 @@ def blank_is_none(column: pl.Expr) -> pl.Expr:
     return pl.when(column.str.len_bytes() > 0).then(column)
 
 
-def unreadable(reason: str, *none: str) -> Callable[[Inputs, Arguments], pl.Expr]:
-    """A `why`: `reason`, unless the text is blank or, lower-cased, one of `none`."""
+def unreadable(reason: str) -> Callable[[Inputs, Arguments], pl.Expr]:
+    """A `why`: `reason`, unless the text is blank. Words such as N/A are told too: nothing is left out in silence."""
 
     def why(inputs: Inputs, args: Arguments) -> pl.Expr:
         del args
         first = inputs[0]
-        if first.kind != "text":
-            return pl.lit(reason)
-        word = first.expr.str.strip_chars().str.to_lowercase()
-        return pl.when(~word.is_in(["", *none])).then(pl.lit(reason))
+        return pl.when(first.expr.str.strip_chars() != "").then(pl.lit(reason)) if first.kind == "text" else pl.lit(reason)
 
     return why
 

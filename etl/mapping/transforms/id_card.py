@@ -101,7 +101,7 @@ def byte_matrix(values: pl.Series, width: int) -> Digits:
 
 def why_no_card(inputs: Inputs, args: Arguments) -> pl.Expr:
     """A well written number fails by its check character, anything else by its form; blank is none."""
-    form = unreadable("id_card_format", "无", "-", "null", "none")(inputs, args)
+    form = unreadable("id_card_format")(inputs, args)
     tidy = fold_width(inputs[0].expr).str.replace_all(r"[\s-]", "").str.to_uppercase()
     shaped = tidy.map_batches(lambda values: pl.Series(examine(values)[0]), return_dtype=pl.Boolean, is_elementwise=True)
     return pl.when(shaped).then(pl.lit("id_card_check_digit")).otherwise(form)

@@ -160,7 +160,7 @@ TRANSFORMS: Final = (
         "An e-mail address in lower case.",
         lambda inputs, args: email(inputs[0].expr),
         (("text",),),
-        why=unreadable("bad_email", "无", "-", "n/a", "null", "none"),
+        why=unreadable("bad_email"),
         personal="email",
         on_bad="null",
     ),

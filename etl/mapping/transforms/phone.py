@@ -13,8 +13,10 @@ from etl.mapping.transforms.text import fold_width, strip_invisible
 # MIIT numbering plan: mobiles are 1 and a digit from 3 on, 11 digits; land lines 0, an area code of 2 or 3 digits, 7 or 8 digits.
 MOBILE: Final = r"^1[3-9][0-9]{9}$"
 LAND_LINE: Final = r"^0(?:10|2[0-9]|[3-9][0-9]{2})[2-8][0-9]{6,7}$"
-SPACED_MOBILE: Final = r"^(?:(?:\+|00)?86|0)?(1[3-9][0-9]{9})$"
+SPACED_MOBILE: Final = r"^(?:(?:\+|00)?86|0)?1[3-9][0-9]{9}$"
+MARKS: Final = [" ", "\t", "-", ".", "(", ")"]
 EXTENSION: Final = r"(?i)(?:转|分机|ext\.?|x|#|\*)\s*[0-9]{1,6}$"
+INTERNATIONAL: Final = ("+", "00", "400", "800")
 DASHED_EXTENSION: Final = r"^((?:\+?86[- ]?)?0[0-9]{2,3}[- ]?[0-9]{7,8})-[0-9]{1,6}$"
 
 
@@ -38,8 +40,10 @@ def phones(values: pl.Series) -> pl.Series:
 
 def spaced_mobiles(values: pl.Series) -> pl.Series:
     """Mobiles with blanks, hyphens or the country's code; the rest goes to `land_lines`."""
-    bare = fold_width(pl.col("value")).str.replace_all(r"[\s().-]", "").str.extract(SPACED_MOBILE, 1)
-    numbers = values.to_frame("value").select(pl.concat_str(pl.lit("+86"), bare)).to_series()
+    bare = fold_width(pl.col("value")).str.replace_many(MARKS, [""] * len(MARKS))
+    tidied = values.to_frame("value").select(value=bare)
+    mobile = pl.when(pl.col("value").str.contains(SPACED_MOBILE)).then(pl.col("value").str.tail(11))
+    numbers = tidied.select(pl.concat_str(pl.lit("+86"), mobile)).to_series()
     rest = numbers.is_null()
     return put_back(numbers, rest, land_lines(values.filter(rest))) if rest.any() else numbers
 
@@ -72,12 +76,14 @@ def foreign(values: pl.Series) -> pl.Series:
 
 
 def foreign_number(text: str) -> str | None:
-    """One number as E.164, read as if dialled in mainland China.
+    """One number as E.164: an international one, or a service number of mainland China. Any other number without a country's
+    code could be anybody's, such as a land line without its area.
 
-    >>> foreign_number("+852 2123 4567"), foreign_number("12345")
-    ('+85221234567', None)
+    >>> foreign_number("+852 2123 4567"), foreign_number("400-810-8888"), foreign_number("2138001380")
+    ('+85221234567', '+864008108888', None)
     """
-    if not 7 <= sum(character.isdigit() for character in text) <= 20:
+    digits = sum(character.isdigit() for character in text)
+    if not 7 <= digits <= 20 or not text.startswith(INTERNATIONAL):
         return None
     try:
         number = phonenumbers.parse(text, "CN")
@@ -107,7 +113,7 @@ TRANSFORMS: Final = (
         "A telephone number in E.164, such as +8613912345678.",
         lambda inputs, args: phone(inputs[0].expr if inputs[0].kind == "text" else inputs[0].expr.cast(pl.String)),
         (("text", "integer"),),
-        why=unreadable("bad_phone", "无", "-", "n/a", "null", "none", "0"),
+        why=unreadable("bad_phone"),
         suspects=phone_suspects,
         remark=phone_remark,
         personal="phone",

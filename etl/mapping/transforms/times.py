@@ -23,10 +23,8 @@ from etl.mapping.transforms.base import (
 from etl.mapping.transforms.text import fold_width
 from etl.mapping.transforms.zones import clock_changed, clock_remark, to_utc
 
-DATE_PARTS: Final = (
-    r"^(?P<y>[0-9]{4}|[0-9]{2})(?:[-/.]|年)(?P<m>[0-9]{1,2})(?:[-/.]|月)(?P<d>[0-9]{1,2})日?(?:[T ]0{1,2}:00(?::00(?:\.0+)?)?)?$"
-)
-COMPACT_DATE: Final = r"^(?P<y>[0-9]{4})(?P<m>[0-9]{2})(?P<d>[0-9]{2})$"
+MIDNIGHT: Final = r"(?:[T\s]+0{1,2}:00(?::00(?:\.0+)?)?)?"
+DATE_PARTS: Final = rf"^(?P<y>[0-9]{{4}}|[0-9]{{2}})(?:[-/.]|年)(?P<m>[0-9]{{1,2}})(?:[-/.]|月)(?P<d>[0-9]{{1,2}})日?{MIDNIGHT}$"
 DAY_AND_TIME: Final = r"^(.+?)[T ]+([0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?)$"
 DAY: Final = timedelta(days=1)
 # An instant staged as UTC may be up to this far from the local date that was written.
@@ -85,12 +83,24 @@ def date_of_text(column: pl.Expr, pivot: int = 30) -> pl.Expr:
 
 
 def unusual_dates(values: pl.Series, pivot: int) -> pl.Series:
-    """Dates in other ways than year-month-day with hyphens."""
-    tidy = fold_width(pl.col("value")).str.replace_all(r"\s+", " ").str.strip_chars()
-    parts = values.to_frame("value").select(
-        pl.coalesce(tidy.str.extract(pattern, group).cast(pl.Int32) for pattern in (DATE_PARTS, COMPACT_DATE)).alias(part)
-        for group, part in enumerate("ymd", 1)
+    """Dates with other marks between their parts, or none; the rest goes to `rare_dates`."""
+    tidy = fold_width(pl.col("value")).str.strip_chars()
+    tidied = values.to_frame("value").select(
+        value=tidy.str.replace_many(["/", ".", "年", "月"], ["-"] * 4).str.strip_suffix("日")
     )
+    marked = pl.when(pl.col("value").str.contains(r"^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}$")).then(pl.col("value"))
+    compact = pl.when(pl.col("value").str.contains(r"^[0-9]{8}$")).then(pl.col("value"))
+    found = tidied.select(
+        pl.coalesce(marked.str.to_date("%Y-%m-%d", strict=False), compact.str.to_date("%Y%m%d", strict=False))
+    ).to_series()
+    rest = found.is_null()
+    return put_back(found, rest, rare_dates(values.filter(rest), pivot)) if rest.any() else found
+
+
+def rare_dates(values: pl.Series, pivot: int) -> pl.Series:
+    """Dates with a year of two digits, or with a midnight behind them."""
+    parsed = fold_width(pl.col("value")).str.strip_chars().str.extract_groups(DATE_PARTS)
+    parts = values.to_frame("value").select(parsed.alias("parts")).unnest("parts").cast(pl.Int32)
     year = (
         pl.when(pl.col("y") <= pivot)
         .then(pl.col("y") + 2000)
@@ -98,13 +108,8 @@ def unusual_dates(values: pl.Series, pivot: int) -> pl.Series:
         .then(pl.col("y") + 1900)
         .otherwise(pl.col("y"))
     )
-    written = pl.format(
-        "{}-{}-{}",
-        year.cast(pl.String).str.zfill(4),
-        pl.col("m").cast(pl.String).str.zfill(2),
-        pl.col("d").cast(pl.String).str.zfill(2),
-    )
-    return parts.select(written.str.to_date("%Y-%m-%d", strict=False).alias(values.name)).to_series()
+    padded = [part.cast(pl.String).str.zfill(width) for part, width in ((year, 4), (pl.col("m"), 2), (pl.col("d"), 2))]
+    return parts.select(pl.concat_str(padded, separator="-").str.to_date("%Y-%m-%d", strict=False)).to_series()
 
 
 def time_of_text(column: pl.Expr, pivot: int = 30) -> pl.Expr:
