@@ -42,6 +42,11 @@ class AsIsTransform:
         """Every staged column."""
         return (*(column.name for column in self.columns), *self.flags)
 
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """None: ids stay what they are."""
+        return ()
+
     def source_keys(self, frame: pl.DataFrame) -> pl.Series:
         """The key as text; nothing for a table that has none."""
         return key_text(frame, self.key) if self.key else pl.Series([""] * frame.height, dtype=pl.String)

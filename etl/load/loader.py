@@ -18,7 +18,6 @@ from etl.load.pipeline import Pipeline
 from etl.load.prepare import Prepared
 from etl.load.rejects import open_keys
 from etl.load.runs import RunRecord, begin_run, finish_run
-from etl.load.staged import MappedTransform
 from etl.load.work import Work
 from etl.progress import Progress
 from etl.target.connect import connect_bulk
@@ -84,9 +83,8 @@ class Loader:
 
     def read_crosswalk(self, part: LoadPart) -> None:
         """Have the member ids at hand before several threads ask for them."""
-        if isinstance(part.transform, MappedTransform):
-            for reference in part.transform.compiled.member_references:
-                self.retried(partial(self.prepared.crosswalk.known, reference.system))
+        for system in part.transform.systems:
+            self.retried(partial(self.prepared.crosswalk.known, system))
 
     def table_load(self, part: LoadPart) -> TableLoad:
         """What this run did to a part."""

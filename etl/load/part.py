@@ -36,6 +36,10 @@ class Transform(Protocol):
     def source_columns(self) -> tuple[str, ...]:
         """Columns to read."""
 
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """Systems whose members it looks up."""
+
     def source_keys(self, frame: pl.DataFrame) -> pl.Series:
         """The key of each row as text."""
 

@@ -49,6 +49,11 @@ class MappedTransform:
         """Staged columns to read."""
         return self.compiled.source_columns
 
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """Systems whose members the rows refer to."""
+        return tuple(dict.fromkeys(reference.system for reference in self.compiled.member_references))
+
     def source_keys(self, frame: pl.DataFrame) -> pl.Series:
         """The key of each row as text."""
         return self.compiled.source_keys(frame)

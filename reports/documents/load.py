@@ -135,7 +135,8 @@ def canary_table(canary: CanaryResult, lang: str) -> Table:
         for part in canary.parts
     )
     heads = (
-        "", tr(lang, "Part"), tr(lang, "Rows"), tr(lang, "Rejected"), tr(lang, "Missing"), tr(lang, "Different"), tr(lang, "Columns"),
+        "", tr(lang, "Part"), tr(lang, "Rows"), tr(lang, "Rejected"), tr(lang, "Missing"), tr(lang, "Different"),
+        tr(lang, "Columns"),
     )  # fmt: skip
     note = tr(
         lang,

@@ -53,6 +53,11 @@ class AsItIs:
         """All."""
         return self.columns
 
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
     def source_keys(self, frame: pl.DataFrame) -> pl.Series:
         """The key column as text."""
         return frame[self.key].cast(pl.String)
