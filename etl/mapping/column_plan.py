@@ -11,7 +11,7 @@ import polars as pl
 from etl.mapping.fit import DoesNotFit, Fit, fit
 from etl.mapping.mistakes import mistake, unknown
 from etl.mapping.model import ColumnMapping, MemberSystem
-from etl.mapping.transforms.base import Input, Transform, kind_of
+from etl.mapping.transforms.base import Input, Transform
 from etl.mapping.transforms.registry import TRANSFORMS
 from etl.source.extract import DAMAGED_SUFFIX
 from etl.target.columns import TargetColumn
@@ -180,8 +180,3 @@ def read_literal(value: str | int | float | bool, target: TargetColumn) -> objec
             return value
         case _:
             raise ValueError(value)
-
-
-def source_kinds(staged: pl.Schema) -> dict[str, str]:
-    """Kind of each source column, for showing."""
-    return {name: kind_of(dtype) for name, dtype in staged.items() if not name.endswith(DAMAGED_SUFFIX)}

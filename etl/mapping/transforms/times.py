@@ -26,7 +26,6 @@ from etl.mapping.transforms.zones import clock_changed, clock_remark, to_utc
 MIDNIGHT: Final = r"(?:[T\s]+0{1,2}:00(?::00(?:\.0+)?)?)?"
 DATE_PARTS: Final = rf"^(?P<y>[0-9]{{4}}|[0-9]{{2}})(?:[-/.]|年)(?P<m>[0-9]{{1,2}})(?:[-/.]|月)(?P<d>[0-9]{{1,2}})日?{MIDNIGHT}$"
 DAY_AND_TIME: Final = r"^(.+?)[T ]+([0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?)$"
-DAY: Final = timedelta(days=1)
 # An instant staged as UTC may be up to this far from the local date that was written.
 FARTHEST_OFFSET: Final = timedelta(hours=14)
 

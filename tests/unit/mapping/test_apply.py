@@ -143,6 +143,13 @@ def test_a_value_loaded_as_null_is_noted_and_its_row_kept() -> None:
     ]
 
 
+@pytest.mark.parametrize("phone", ["无", "N/A", "-", "0", "00000000000", "2138001380", "+1 555 0100", "1380013800a", "65529988"])
+def test_what_is_no_phone_is_never_dropped_in_silence(phone: str) -> None:
+    outcome = apply("member/crm", [MEMBER | {"Phone": phone}])
+    assert outcome.rows["phone"].to_list() == [None]
+    assert reasons(outcome.notes) == [("7", "phone", "bad_phone")]
+
+
 def test_values_changed_beyond_their_spelling_are_noted() -> None:
     changed = {"Name": "王\x1b小明", "Address": "上海\x07市", "Phone": "010-65529988-12", "CreatedAt": "1986-05-04T02:30:00"}
     outcome = apply("member/crm", [MEMBER | changed, MEMBER | {"UpdatedAt": "1988-09-11T01:30:00"}])
