@@ -44,7 +44,8 @@ def judge_rules(
 ) -> InvariantResult:
     """Rows that break a rule: the same on both sides, or explained by what the source says without rows in quarantine.
 
-    `without_quarantine` gives, for the keys asked about, the source's rows that break the rule once rows in quarantine are left out.
+    `without_quarantine` gives, for the keys asked about, the source's rows that break the rule once rows in quarantine are left
+    out.
     """
     apart = [key for key in source.keys() | target.keys() if not same_values(source.get(key), target.get(key))]
     again = without_quarantine([key[0] for key in apart]) if apart else {}

@@ -18,7 +18,8 @@ class Verdict(StrEnum):
     """How an invariant stands.
 
     `ok`: both sides agree, and nothing breaks the rule. `same_defect`: rows break it, the same ones in the same way on both
-    sides, so they came with the data. `explained`: the sides differ by exactly what is in quarantine. `differs`: by something else.
+    sides, so they came with the data. `explained`: the sides differ by exactly what is in quarantine. `differs`: by something
+    else.
     """
 
     OK = "ok"

@@ -58,9 +58,17 @@ class Corrections:
         return pl.select(pl.coalesce(corrected, found)).to_series().alias(found.name)
 
 
-def find_wrong_links(
-    plan: TablePlan, findings: Findings, links: pl.DataFrame, quarantined: Flags
-) -> tuple[Findings, list[WrongLink]]:
+@dataclass(frozen=True)
+class LinksFound:
+    """Wrong entries, and findings without what they explain; `at_home` rows were taken for different and are equal to the row of
+    the right member."""
+
+    findings: Findings
+    links: tuple[WrongLink, ...]
+    at_home: int
+
+
+def find_wrong_links(plan: TablePlan, findings: Findings, links: pl.DataFrame, quarantined: Flags) -> LinksFound:
     """Take out of `findings` what a wrong crosswalk entry explains.
 
     `links` are the entries that are not as they should be, or not there (LINKS_SCHEMA and PART).
@@ -76,7 +84,8 @@ def find_wrong_links(
     for (number, encoded), row in wrong.items():
         if row["right"] is not None:
             found.append(link_of(plan.parts[number], row[LINK], encoded, row["right"], row["found"]))
-    return (findings if moved.is_empty() else without_moved(findings, moved)), found
+    findings = findings if moved.is_empty() else without_moved(findings, moved)
+    return LinksFound(findings, tuple(found), moved.height)
 
 
 def without_unloaded(links: pl.DataFrame, findings: Findings, quarantined: Flags) -> pl.DataFrame:

@@ -95,11 +95,10 @@ def compare_rows(sides: Sides, plan: TablePlan, limits: Limits, progress: Progre
         tally.in_quarantine += findings.in_quarantine
         if matcher.equal:
             findings = tell_duplicates(findings, lambda rows: has_keys(sides.asks, sides.schema, plan, rows), nothing_there)
-        findings, wrong_links = find_wrong_links(plan, findings, tally.wrong_links.frame, quarantine.flags)
+        found = find_wrong_links(plan, findings, tally.wrong_links.frame, quarantine.flags)
         progress.finish(plan.target)
-        return Comparison(
-            plan, tally, findings, tuple(wrong_links), matcher.equal, time.monotonic() - started, spill.bytes_written
-        )
+        equal = matcher.equal + found.at_home
+        return Comparison(plan, tally, found.findings, found.links, equal, time.monotonic() - started, spill.bytes_written)
 
 
 def nothing_there(rows: pl.DataFrame) -> pl.Series:

@@ -14,6 +14,7 @@ from etl.load.crosswalk import Crosswalk
 from etl.load.target_keys import read_unique_keys
 from etl.mapping.load_mapping import load_mapping
 from etl.progress import Progress
+from etl.reconcile.by_key import LookupNow
 from etl.reconcile.copies import find_copies
 from etl.reconcile.crosswalk import find_extra_entries
 from etl.reconcile.differences import ReconcileResult, TableResult, summarise
@@ -178,8 +179,15 @@ def again(now: Now, before: Examined, *, find_sources: bool = True) -> Examined:
         looked = replace(looked, findings=replace(looked.findings, extra=extra))
     elif looked.findings.extra.frame.is_empty():
         copies = copies.clear()
+    entries = {system: still_there(now, system, rows) for system, rows in before.extra_entries.items()}
     gone = difference_count(before.comparison, before.copies) - difference_count(looked, copies)
-    return replace(before, comparison=looked, copies=copies, gone=max(0, gone))
+    return replace(before, comparison=looked, copies=copies, extra_entries=entries, gone=max(0, gone))
+
+
+def still_there(now: Now, system: str, entries: pl.DataFrame) -> pl.DataFrame:
+    """Crosswalk entries that are as they were."""
+    found = LookupNow(now.target, now.schema)(system, entries["source_id"])
+    return entries.filter(found.eq_missing(entries["member_id"]))
 
 
 def difference_count(comparison: Comparison, copies: pl.DataFrame) -> int:

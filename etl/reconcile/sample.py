@@ -55,9 +55,9 @@ def compare_sample(sides: Sides, plan: TablePlan, limits: Limits, sample: Sample
             progress.advance(plan.target, batch.read)
     findings = builder.finish()
     tally.in_quarantine += findings.in_quarantine
-    findings, wrong_links = find_wrong_links(plan, findings, tally.wrong_links.frame, quarantine.flags)
+    found = find_wrong_links(plan, findings, tally.wrong_links.frame, quarantine.flags)
     progress.finish(plan.target)
-    return Comparison(plan, tally, findings, tuple(wrong_links), equal, time.monotonic() - started, 0)
+    return Comparison(plan, tally, found.findings, found.links, equal + found.at_home, time.monotonic() - started, 0)
 
 
 def read_sample(sides: Sides, plan: TablePlan, part: PartPlan, limits: Limits, sample: Sample) -> Iterator[ExpectedBatch]:

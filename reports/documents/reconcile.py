@@ -196,7 +196,7 @@ def next_steps(result: ReconcileResult, lang: str) -> tuple[str, ...]:
     if result.total_differences:
         steps.append(tr(lang, "If the source is being written to, compare again with --second-look 5."))
     if result.in_quarantine:
-        steps.append(tr(lang, "Run `membershift load rejects` for the reasons of rows in quarantine."))
+        steps.append(tr(lang, "Run `membershift load rejects list` for the reasons of rows in quarantine."))
     if not steps:
         steps.append(tr(lang, "Run `membershift reconcile invariants` to check sums and rules as well."))
     return tuple(steps)
