@@ -168,11 +168,8 @@ def bad_records(bad: list[tuple[int, str]], names: list[str]) -> pl.DataFrame:
 
 def refuse_swallowed_lines(path: Path, cells: pl.DataFrame, bad: list[tuple[int, str]], before: int) -> None:
     """A quotation mark that is never closed makes one cell of the lines after it: no row may vanish that way."""
-    lines = (
-        pl.Series([], dtype=pl.UInt32)
-        if cells.is_empty()
-        else cells.select(pl.max_horizontal(pl.all().str.count_matches("\n", literal=True)).alias("lines")).to_series()
-    )
+    breaks = pl.max_horizontal(pl.all().str.count_matches("\n", literal=True)).alias("breaks")
+    lines = pl.Series([], dtype=pl.UInt32) if cells.is_empty() else cells.select(breaks).to_series()
     long = lines.arg_max()
     if long is not None and int(lines[long] or 0) > MOST_LINES_IN_CELL:
         raise open_quote(path, before + 1 + int(long))

@@ -246,8 +246,11 @@ def test_damaged_text_is_rejected_not_guessed(settings: Settings, connection: Bu
     assert [(line.source_key, line.reason) for line in waiting(connection, settings)] == [("D99", "damaged_text")]
 
 
-def test_a_large_file_is_read_in_slices(settings: Settings, connection: BulkConnection, tmp_path: Path) -> None:
-    count = 60_000
+def test_a_large_file_is_read_in_slices(
+    settings: Settings, connection: BulkConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 3_000
+    monkeypatch.setattr("etl.load.import_read.SLICE_ROWS", 400)
     frame = pl.DataFrame({"receipt": [f"L{number:06}" for number in range(count)]}).with_columns(
         line=pl.lit(1), sku=pl.lit(5), qty=pl.lit("1"), price=pl.lit("2.50"), total=pl.lit("2.50")
     )
