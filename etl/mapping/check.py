@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import pyarrow as pa
 
@@ -18,6 +19,9 @@ from etl.source.connect import open_source
 from etl.source.extract import DAMAGED_SUFFIX, OFFSET_SUFFIX, canonical_schema
 from etl.stage.read import open_stage
 from etl.target.columns import TargetColumn
+
+SYNC_COLUMNS: Final = frozenset({"updated_at", "synced_at"})
+"""Columns that change capture keeps: no mapping fills them."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,11 @@ def check_part(part: Part, schemas: Mapping[SourceTable, pa.Schema], targets: Ma
             for name in schemas[part.source].names
             if name not in compiled.source_columns and not name.endswith((DAMAGED_SUFFIX, OFFSET_SUFFIX))
         ),
-        unfilled=tuple(column.name for column in target if column.name not in mapped and not column.has_default),
+        unfilled=tuple(
+            column.name
+            for column in target
+            if column.name not in mapped and not column.has_default and column.name not in SYNC_COLUMNS
+        ),
     )
 
 

@@ -17,7 +17,7 @@ def test_a_sound_part_says_what_it_leaves_out() -> None:
     checked = check_part(retailer().part("member/ecom"), SCHEMAS, target_columns())
     assert checked.problem == ""
     assert checked.unread == ("Username",)
-    assert checked.unfilled == ("id_card", "store_code", "merged_into", "synced_at")
+    assert checked.unfilled == ("id_card", "store_code", "merged_into")
 
 
 def test_a_mistake_is_told_with_its_place_and_remedy() -> None:
