@@ -31,13 +31,13 @@ class Relation:
 
 
 def find_relations(tables: Mapping[SourceTable, Table]) -> tuple[Relation, ...]:
-    """Every relation worth checking. A foreign key that the server enforces has no orphans and is left out."""
+    """Every relation between `tables` worth checking. A foreign key that the server enforces has no orphans and is left out."""
     found: list[Relation] = []
     for table in tables.values():
         covered: set[str] = set()
         for foreign_key in table.foreign_keys:
             covered.update(foreign_key.columns)
-            if not foreign_key.trusted:
+            if not foreign_key.trusted and foreign_key.references in tables:
                 found.append(
                     Relation(
                         table.name, foreign_key.columns, foreign_key.references, foreign_key.referenced_columns, foreign_key.name

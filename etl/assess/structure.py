@@ -19,7 +19,7 @@ MAX_INDEX_BYTES: Final = 3072  # TiDB's default max-index-length, at 4 bytes a c
 MICROSECONDS: Final = 6
 
 IDENTITIES: Final = """
-SELECT s.name, o.name, c.name, CONVERT(bigint, c.last_value), TYPE_NAME(c.system_type_id)
+SELECT s.name, o.name, c.name, CONVERT(nvarchar(40), c.last_value), TYPE_NAME(c.system_type_id)
 FROM {database}.sys.identity_columns AS c
 JOIN {database}.sys.objects AS o ON o.object_id = c.object_id
 JOIN {database}.sys.schemas AS s ON s.schema_id = o.schema_id

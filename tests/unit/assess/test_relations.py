@@ -34,6 +34,11 @@ def test_a_foreign_key_never_checked_is() -> None:
     assert [one.declared for one in find_relations(by_name(MEMBER, ledger))] == ["FK_Loose"]
 
 
+def test_a_foreign_key_to_a_table_that_was_not_asked_for_is_left_alone() -> None:
+    loose = ForeignKey("FK_Loose", ("MemberId",), MEMBER.name, ("MemberId",), trusted=False)
+    assert find_relations(by_name(table(str(LEDGER.name), *LEDGER.columns, key=LEDGER.key, foreign_keys=(loose,)))) == ()
+
+
 def test_a_name_that_leads_to_two_tables_of_other_databases_is_no_guess() -> None:
     other = table("ecom.dbo.Store", column("StoreCode", "varchar", 8), key=("StoreCode",))
     children = [one.child for one in find_relations(by_name(MEMBER, STORE, other))]

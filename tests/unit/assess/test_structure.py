@@ -79,7 +79,7 @@ class Identities:
 
     def query(self, sql: str, params: Sequence[object] = ()) -> list[Row]:
         assert sql.lstrip().startswith("SELECT")
-        return [("dbo", "member", "MemberId", self.last, "int")]
+        return [("dbo", "member", "MemberId", str(self.last), "int")]
 
 
 @pytest.mark.parametrize(("last", "found"), [(2_000_000_000, True), (1_000_000, False)])
