@@ -32,9 +32,10 @@ def check(context: typer.Context, html: Html = None, as_json: Json = False) -> i
     from reports.documents.mapping import check_document
 
     settings = settings_of(context)
-    found = check_mapping(settings, load_mapping(settings.mapping), known_columns(settings.target))
-    show_result(check_document(found, lang_of(context)), found, as_json=as_json, html=html)
-    return int(ExitCode.CONFIGURATION if found.problems else ExitCode.DONE)
+    found = load_mapping(settings.mapping, settings.origin.resolve().parent)
+    checked = check_mapping(settings, found, known_columns(settings.target))
+    show_result(check_document(checked, lang_of(context)), checked, as_json=as_json, html=html)
+    return int(ExitCode.CONFIGURATION if checked.problems else ExitCode.DONE)
 
 
 @mapping.command()
@@ -58,6 +59,7 @@ def show(
         document = transforms_document(lang_of(context))
         show_result(document, document.tables[0], as_json=as_json, html=html)
         return
-    found = load_mapping(settings_of(context).mapping)
+    settings = settings_of(context)
+    found = load_mapping(settings.mapping, settings.origin.resolve().parent)
     parts = choose_parts(found, table or ())
     show_result(mapping_document(found, parts, lang_of(context)), parts, as_json=as_json, html=html)
