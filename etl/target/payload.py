@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import polars as pl
+import pyarrow as pa
 
 from etl.names import backtick
 
@@ -45,7 +46,6 @@ def payload_in_memory(frame: pl.DataFrame) -> Iterator[str]:
                 separator="\t",
                 quote_style="non_numeric",
                 null_value="NULL",
-                datetime_format="%Y-%m-%d %H:%M:%S%.6f",
                 date_format="%Y-%m-%d",
                 time_format="%H:%M:%S%.6f",
             )
@@ -61,28 +61,31 @@ def binary_columns(frame: pl.DataFrame) -> frozenset[str]:
 
 def as_text_columns(frame: pl.DataFrame) -> pl.DataFrame:
     """`frame` with each column in a type that the CSV writer writes exactly. Raises TypeError for nested columns."""
-    return frame.with_columns(written_as(name, dtype) for name, dtype in frame.schema.items() if not is_written_as_is(dtype))
+    return frame.with_columns(written_as(values) for values in frame if not is_written_as_is(values.dtype))
 
 
 def is_written_as_is(dtype: pl.DataType) -> bool:
-    return (
-        dtype.is_integer()
-        or dtype.is_float()
-        or dtype.is_decimal()
-        or dtype in (pl.String, pl.Date, pl.Time, pl.Datetime("us"), pl.Null)
-    )
+    """Whether the CSV writer's own form of `dtype` is exact, and fast."""
+    return dtype.is_integer() or dtype.is_float() or dtype.is_decimal() or dtype in (pl.String, pl.Date, pl.Time, pl.Null)
 
 
-def written_as(name: str, dtype: pl.DataType) -> pl.Expr:
-    """Column `name` in the type it is written in: truth as 1 and 0, bytes as digits, times in microseconds of UTC."""
-    column = pl.col(name)
+def written_as(values: pl.Series) -> pl.Series:
+    """A column in the form it is written in: truth as 1 and 0, bytes as digits, times as text with microseconds of UTC."""
+    dtype = values.dtype
     if dtype == pl.Boolean:
-        return column.cast(pl.Int8)
+        return values.cast(pl.Int8)
     if dtype == pl.Binary:
-        return column.bin.encode("hex")
+        return values.bin.encode("hex")
     if isinstance(dtype, pl.Datetime):
-        utc = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if dtype.time_zone else column
-        return utc.dt.cast_time_unit("us")
+        return moments_as_text(values, dtype)
     if dtype in (pl.Categorical, pl.Enum):
-        return column.cast(pl.String)
-    raise TypeError(f"column {name} of type {dtype} cannot be loaded")
+        return values.cast(pl.String)
+    raise TypeError(f"column {values.name} of type {dtype} cannot be loaded")
+
+
+def moments_as_text(values: pl.Series, dtype: pl.Datetime) -> pl.Series:
+    """Such as 2026-01-02 03:04:05.000006, by Arrow, which writes it four times as fast as polars does."""
+    utc = values.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if dtype.time_zone else values
+    text = pl.from_arrow(utc.dt.cast_time_unit("us").to_arrow().cast(pa.string_view()))
+    assert isinstance(text, pl.Series)
+    return text.alias(values.name)
