@@ -21,7 +21,7 @@ from etl.assess.spill import KeySpill
 from etl.source.catalog import Table
 from etl.source.extract import canonical_schema, select_statement
 
-BATCH_ROWS = 50_000
+BATCH_ROWS = 25_000
 
 
 class Reads(Protocol):

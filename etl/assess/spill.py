@@ -17,7 +17,7 @@ import polars as pl
 
 from etl.personal_files import read_personal_file, write_personal_file
 
-ROWS_IN_MEMORY: Final = 1_000_000
+ROWS_IN_MEMORY: Final = 250_000
 """Rows of one gathering kept in memory before they go to disk, and rows grouped at a time."""
 
 
