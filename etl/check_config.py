@@ -21,5 +21,5 @@ def check_config(settings: Settings) -> ConfigCheck:
     """Read the mapping too. Raises ConfigurationError at the first mistake, with its place."""
     from etl.mapping.load_mapping import load_mapping
 
-    mapping = load_mapping(settings.mapping, settings.origin.resolve().parent)
+    mapping = load_mapping(settings.mapping, settings.config_dir)
     return ConfigCheck(str(settings.origin), mapping.name, len(mapping.tables), sum(len(table.parts) for table in mapping.tables))

@@ -97,10 +97,15 @@ class Settings(Section):
     origin: Path = Path("membershift.toml")
 
     @property
+    def config_dir(self) -> Path:
+        """The folder of the configuration file: what relative paths in it start from."""
+        return self.origin.resolve().parent
+
+    @property
     def state_dir(self) -> Path:
         """`state.dir`, taken as relative to the folder of the configuration file."""
         folder = self.state.dir.expanduser()
-        return folder if folder.is_absolute() else self.origin.resolve().parent / folder
+        return folder if folder.is_absolute() else self.config_dir / folder
 
     @property
     def stage_dir(self) -> Path:

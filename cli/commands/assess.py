@@ -71,7 +71,7 @@ def assess(
         rates=Rates(extract_rate, load_rate, index_rate, replicas=replicas),
     )
     with progress(as_json) as bars:
-        mapping = load_mapping(settings.mapping, settings.origin.resolve().parent)
+        mapping = load_mapping(settings.mapping, settings.config_dir)
         result = run_assess(settings, request, bars, mapping, known_columns(settings.target))
     show(assess_document(result, lang), result, as_json=as_json, html=html)
 

@@ -32,7 +32,7 @@ def check(context: typer.Context, html: Html = None, as_json: Json = False) -> i
     from reports.documents.mapping import check_document
 
     settings = settings_of(context)
-    found = load_mapping(settings.mapping, settings.origin.resolve().parent)
+    found = load_mapping(settings.mapping, settings.config_dir)
     checked = check_mapping(settings, found, known_columns(settings.target))
     show_result(check_document(checked, lang_of(context)), checked, as_json=as_json, html=html)
     return int(ExitCode.CONFIGURATION if checked.problems else ExitCode.DONE)
@@ -60,6 +60,6 @@ def show(
         show_result(document, document.tables[0], as_json=as_json, html=html)
         return
     settings = settings_of(context)
-    found = load_mapping(settings.mapping, settings.origin.resolve().parent)
+    found = load_mapping(settings.mapping, settings.config_dir)
     parts = choose_parts(found, table or ())
     show_result(mapping_document(found, parts, lang_of(context)), parts, as_json=as_json, html=html)

@@ -93,7 +93,7 @@ def run_import(settings: Settings, request: ImportRequest, progress: Progress) -
     began = time.monotonic()
     if request.rejected is not None and len(request.files) != 1:
         raise UsageError("--rejected names one file, and several were given to import.", "Leave --rejected out.")
-    profile, mapping = load_profile(request.kind), load_mapping(settings.mapping)
+    profile, mapping = load_profile(request.kind), load_mapping(settings.mapping, settings.config_dir)
     if request.execute:
         with hold_load_lock(settings) as lock:
             files = [import_file(settings, mapping, profile, path, request, lock.keep, progress) for path in request.files]

@@ -81,7 +81,7 @@ def prepare_load(settings: Settings, tables: Sequence[str], *, accept_mapping: b
 
     Raises RefusedError, UsageError, ConfigurationError or TargetError, each with its remedy, before anything is written.
     """
-    mapping = load_mapping(settings.mapping)
+    mapping = load_mapping(settings.mapping, settings.config_dir)
     chosen = choose_parts(mapping, tables)
     with open_stage(settings) as stage, open_target_side(settings) as (connection, live, folder):
         staged = require_staged(stage, chosen)

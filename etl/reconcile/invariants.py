@@ -65,7 +65,7 @@ def run_invariants(settings: Settings, progress: Progress) -> InvariantsResult:
 
     Raises SourceError, TargetError, ConfigurationError for a rule that cannot be read.
     """
-    mapping = load_mapping(settings.mapping)
+    mapping = load_mapping(settings.mapping, settings.config_dir)
     rules = load_invariants(mapping)
     with open_source(settings.source, progress) as source, consistent_snapshot(settings.target, 1) as snapshot:
         (target,) = snapshot.connections

@@ -85,7 +85,7 @@ def compare(settings: Settings, source: Source, request: ReconcileRequest, progr
 
 def plan_comparison(settings: Settings, source: Source, tables: Sequence[str]) -> tuple[tuple[TablePlan, ...], UniqueKeys]:
     """The tables to compare, and every unique key of the target."""
-    mapping = load_mapping(settings.mapping)
+    mapping = load_mapping(settings.mapping, settings.config_dir)
     catalog = read_catalog(source, settings.source.databases, source_tables(choose_tables(mapping, tables)))
     with connect_bulk(settings.target) as connection:
         columns = read_target_columns(connection, settings.target.schema_name)

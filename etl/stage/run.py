@@ -117,7 +117,7 @@ def check_against_past(source: Source, catalog: Catalog, manifest: Manifest, set
     """Refuse to go on where what was begun no longer fits the source or the mapping."""
     refuse_changed_schema(catalog, manifest)
     refuse_lost_changes(source, catalog, manifest)
-    refuse_missing_columns(catalog, load_mapping(settings.mapping, settings.origin.resolve().parent))
+    refuse_missing_columns(catalog, load_mapping(settings.mapping, settings.config_dir))
 
 
 def show_start(tasks: list[ChunkTask], manifest: Manifest, progress: Progress) -> None:
