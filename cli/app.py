@@ -77,17 +77,25 @@ def run(arguments: list[str]) -> int:
         show_error(error, as_json=as_json)
         return int(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        from cli.output import show_note
-
-        show_note("Interrupted. Finished work is kept; the same command goes on from here.")
-        return int(ExitCode.INTERRUPTED)
+        return told_interrupted()
     except BrokenPipeError:
         # The reader of our output went away (`membershift ... | head`); nothing is left to tell it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitCode.DONE)
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug must not print a traceback with data in it
         return show_bug_or_usage(error)
+    if result == ExitCode.INTERRUPTED:  # typer makes an exit code of Ctrl-C itself
+        return told_interrupted()
     return result if isinstance(result, int) else int(ExitCode.DONE)
+
+
+def told_interrupted() -> int:
+    """Say that nothing is lost; the exit code of an interrupt."""
+    from cli.output import show_note
+    from etl.errors import ExitCode
+
+    show_note("Interrupted. Finished work is kept; the same command goes on from here.")
+    return int(ExitCode.INTERRUPTED)
 
 
 def show_bug_or_usage(error: Exception) -> int:
