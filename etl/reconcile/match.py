@@ -140,7 +140,8 @@ def equal_pairs(
     else:
         left, right = (side.select(key).with_row_index(name) for side, name in ((expected, "e"), (actual, "a")))
         pairs = left.join(right, on=list(key), how="inner").select("e", "a")
-        mask = columns_equal(expected.select(compared)[pairs["e"]], actual.select(compared)[pairs["a"]], compared)
+        left, right = (side.select(*key, *compared) for side in (expected, actual))
+        mask = columns_equal(left[pairs["e"]], right[pairs["a"]], compared)
     return pairs if mask is None else pairs.filter(mask)
 
 
