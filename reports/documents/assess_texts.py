@@ -35,7 +35,10 @@ MEANING: Final[dict[str, tuple[str, str]]] = {
         "The key of index {name} takes up to {bytes} bytes on the target, which allows 3,072.",
         "Index a prefix, or shorten the columns.",
     ),
-    "untrusted_foreign_key": ("Foreign key {name} is disabled or was never checked.", "The count of orphans says whether rows point at nothing."),
+    "untrusted_foreign_key": (
+        "Foreign key {name} is disabled or was never checked.",
+        "The count of orphans says whether rows point at nothing.",
+    ),
     "identity_near_limit": (
         "The last identity is {last}: {percent} % of what {type} holds.",
         "The target's BIGINT ends this; move soon.",
