@@ -74,6 +74,14 @@ def test_a_target_without_shared_snapshots_says_so(accounts: TargetSettings) -> 
         assert (snapshot.note is None) == snapshot.exact
 
 
+def test_a_dba_sees_who_is_at_work(target: TargetSettings) -> None:
+    for driver in ("auto", "plain"):
+        settings = target.model_copy(update={"driver": driver, "application_name": "shop-move"})
+        with connect_bulk(settings) as connection:
+            shown = connection.scalar("SELECT info FROM information_schema.processlist WHERE id = CONNECTION_ID()")
+        assert str(shown).startswith("/* shop-move */ SELECT")
+
+
 def test_capabilities_are_those_of_the_server(target: TargetSettings) -> None:
     with connect_bulk(target) as connection:
         found = read_capabilities(connection)
