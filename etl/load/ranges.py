@@ -33,8 +33,8 @@ def uncovered(total: int, covered: Iterable[Rows]) -> tuple[Rows, ...]:
     left: list[Rows] = []
     at = 0
     for rows in sorted(covered):
-        if rows.first > at:
-            left.append(Rows(at, rows.first))
+        if min(rows.first, total) > at:
+            left.append(Rows(at, min(rows.first, total)))
         at = max(at, rows.end)
     if at < total:
         left.append(Rows(at, total))
