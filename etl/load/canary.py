@@ -6,7 +6,7 @@ from collections import Counter
 
 import polars as pl
 
-from etl.load.existing import as_compared, fetch_existing
+from etl.load.existing import as_compared, fetch_existing, those_that_fit
 from etl.load.model import CanaryPart, CanaryResult
 from etl.load.part import LoadPart
 from etl.load.prepare import Prepared
@@ -42,7 +42,7 @@ def compare_rows(prepared: Prepared, part: LoadPart, expected: pl.DataFrame) -> 
     """(rows that are not there, differing rows by column); "" counts each differing row once."""
     key = part.keys[0]
     there = fetch_existing(prepared.connection, part, expected.select(key))
-    wanted = expected.with_columns(pl.col(column.name).cast(column.polars_type()) for column in part.columns)
+    wanted = those_that_fit(part, expected)
     names = [f"__key_{number}" for number in range(len(key))]
     join_on = [as_compared(wanted, name).alias(alias) for name, alias in zip(key, names, strict=True)]
     both = wanted.with_columns(join_on).join(
@@ -53,4 +53,4 @@ def compare_rows(prepared: Prepared, part: LoadPart, expected: pl.DataFrame) -> 
     any_differs = pl.any_horizontal(~pl.col(name).eq_missing(pl.col(f"{name}__there")) for name in part.column_names)
     counts = {name: count for name, count in differs.items() if count}
     counts[""] = int(found.select(any_differs.sum()).item())
-    return both.height - found.height, counts
+    return expected.height - found.height, counts

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
+import polars.selectors as cs
 
 from etl.load.part import LoadPart
 from etl.load.sql import name_list, places, sql
@@ -38,13 +39,14 @@ def set_aside_repeated(part: LoadPart, rows: pl.DataFrame, keys: pl.Series, outc
         if later.is_empty():
             continue
         at = {int(row): position for position, row in enumerate(rows[ROW])}
+        texts = times_as_text(rows.drop(ROW))
         dropped: list[int] = []
         for row, kept in later.sort(ROW).select(ROW, "__first").iter_rows():
             dropped.append(row)
-            if number == 0 and rows.drop(ROW).row(at[row]) == rows.drop(ROW).row(at[kept]):
+            if number == 0 and texts.row(at[row]) == texts.row(at[kept]):
                 outcome.unchanged.append(row)
                 continue
-            values = [mask(rows[name][at[row]], part.personal.get(name)) for name in key]
+            values = [mask(texts[name][at[row]], part.personal.get(name)) for name in key]
             detail = f"{', '.join(key)} is already taken by the row with source key {keys[kept]}"
             outcome.refuse(row, str(keys[row]), ",".join(key)[:64], "duplicate_key", "|".join(values), detail)
         rows = rows.filter(~pl.col(ROW).is_in(dropped))
@@ -61,13 +63,14 @@ def set_aside_existing(
     there = fetch_existing(connection, part, rows.select(key))
     if there.is_empty():
         return rows
-    as_target = rows.with_columns(pl.col(column.name).cast(column.polars_type()) for column in part.columns)
+    as_target = those_that_fit(part, rows)
     join_on = [as_compared(as_target, name).alias(f"__key_{number}") for number, name in enumerate(key)]
     names = [f"__key_{number}" for number in range(len(key))]
     both = as_target.with_columns(join_on).join(
         there.with_columns(join_on), on=names, how="inner", suffix="__there", maintain_order="left"
     )
     differing = {name: ~both[name].eq_missing(both[f"{name}__there"]) for name in part.column_names}
+    texts = times_as_text(both)
     differs = pl.select(pl.any_horizontal(*differing.values())).to_series() if differing else pl.Series([], dtype=pl.Boolean)
     numbers = both[ROW]
     outcome.unchanged += numbers.filter(~differs).to_list()
@@ -75,10 +78,17 @@ def set_aside_existing(
         row = int(numbers[position])
         columns = [name for name, flags in differing.items() if flags[position]]
         name = columns[0]
-        value = mask(both[name][position], part.personal.get(name))
+        value = mask(texts[name][position], part.personal.get(name))
         detail = f"a row with this key is on the target with other values in: {', '.join(columns)}"
         outcome.refuse(row, str(keys[row]), ",".join(columns)[:64], "differs_from_target", value, detail)
     return rows.filter(~pl.col(ROW).is_in(numbers.implode()))
+
+
+def those_that_fit(part: LoadPart, rows: pl.DataFrame) -> pl.DataFrame:
+    """`rows` in the target's types, without those that have a value which these cannot hold: they equal nothing that is there."""
+    cast = rows.with_columns(pl.col(column.name).cast(column.polars_type(), strict=False) for column in part.columns)
+    fits = pl.select(pl.all_horizontal(cast[name].is_null() == rows[name].is_null() for name in part.column_names)).to_series()
+    return cast if fits.all() else cast.filter(fits)
 
 
 def fetch_existing(connection: BulkConnection, part: LoadPart, keys: pl.DataFrame) -> pl.DataFrame:
@@ -94,6 +104,11 @@ def fetch_existing(connection: BulkConnection, part: LoadPart, keys: pl.DataFram
         )
         found += connection.read_frame(statement, types, tuple(value for row in some.iter_rows() for value in row))
     return pl.concat(found)
+
+
+def times_as_text(rows: pl.DataFrame) -> pl.DataFrame:
+    """`rows` with dates and times as ISO text: Python has no year 10000, and a bad row may."""
+    return rows.with_columns(cs.temporal().dt.to_string("iso"))
 
 
 def as_compared(rows: pl.DataFrame, name: str) -> pl.Expr:

@@ -13,7 +13,7 @@ from typing import Final
 
 import polars as pl
 
-from etl.load.existing import set_aside_existing, set_aside_repeated
+from etl.load.existing import set_aside_existing, set_aside_repeated, times_as_text
 from etl.load.part import LoadPart
 from etl.load.reasons import DATA_ERRORS, column_named, reason_for
 from etl.load.sql import name_list, places, sql
@@ -122,7 +122,7 @@ def split_rest(piece: pl.DataFrame, trouble: Trouble) -> list[pl.DataFrame]:
 def insert_alone(connection: BulkConnection, part: LoadPart, row: pl.DataFrame, keys: pl.Series, outcome: Sorted) -> None:
     """Insert one row under strict rules, or note the reason that this gives."""
     number = int(row[ROW][0])
-    values = row.select(part.column_names).row(0)
+    values = times_as_text(row.select(part.column_names)).row(0)
     insert = sql(
         "INSERT INTO {schema}.{table} ({columns}) VALUES ({values})",
         {"schema": part.schema, "table": part.table},
@@ -144,7 +144,7 @@ def insert_alone(connection: BulkConnection, part: LoadPart, row: pl.DataFrame, 
     code = code or int(warnings[0][1])
     column = column_named(" ".join(str(warning[2]) for warning in warnings), part.columns)
     name = "" if column is None else column.name
-    value = "" if column is None else mask(row[name][0], part.personal.get(name))
+    value = "" if column is None else mask(values[part.column_names.index(name)], part.personal.get(name))
     outcome.refuse(
         number, str(keys[number]), name, reason_for(code, column), value, f"the target refused the row with error {code}"
     )

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from etl.load.batch import BatchWriter, Counts, sum_counts
 from etl.load.checkpoint import Covered, read_covered
-from etl.load.members import plan_members
+from etl.load.members import plan_accepted, plan_members
 from etl.load.model import ReasonCount, TableLoad
 from etl.load.part import LoadPart
 from etl.load.pipeline import Pipeline
@@ -61,6 +61,11 @@ class Loader:
             return
         if sum(rows.size for ranges in self.covered(part).values() for rows in ranges) < part.rows or part.rows == 0:
             plan_members(self.prepared, part, self.record)
+
+    def plan_accepted(self, part: LoadPart) -> None:
+        """Of the members planned for a part, let rows of other parts find only those that the mapping accepts."""
+        if part.system is not None and self.prepared.crosswalk.is_planned(part.system.name):
+            plan_accepted(self.prepared, part)
 
     def forget_planned(self, part: LoadPart) -> None:
         """The members of a part are loaded: from now on only those on the target count."""

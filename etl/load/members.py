@@ -37,6 +37,23 @@ def plan_members(prepared: Prepared, part: LoadPart, record: RunRecord) -> None:
     crosswalk.plan(part.system.name, numbered.index.lookup)
 
 
+def plan_accepted(prepared: Prepared, part: LoadPart) -> None:
+    """Let only members that the mapping accepts count as planned: a row of a canary must not find one that will be refused.
+
+    Costs one more pass over the part's rows, without writing any.
+    """
+    assert part.system is not None
+    width = max((int(keys.str.len_bytes().max() or 1) for keys in read_member_keys(part)), default=1)  # type: ignore[arg-type]  # polars types max() of any dtype
+    with KeyIndexBuilder(prepared.folder / f"accepted-{part.system.name}", width) as builder:
+        for chunk in part.chunks:
+            for frame in chunk.read(part.transform.source_columns):
+                links = part.transform.apply(frame).links
+                if links is not None:
+                    builder.add(links["source_id"], links["member_id"])
+        index = builder.finish()
+    prepared.crosswalk.plan(part.system.name, index.lookup)
+
+
 def plan_members_dry(prepared: Prepared, part: LoadPart) -> None:
     """For a dry run: every staged member counts as known, without an id being taken."""
     assert part.system is not None

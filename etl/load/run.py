@@ -73,12 +73,14 @@ def load_prepared(prepared: Prepared, canary: float | None, keep_alive: Callable
 def load_canary(prepared: Prepared, loader: Loader, share: float) -> CanaryResult:
     """Load a share of each part, spread over all of it, and read it back. Raises RefusedError when too much of it is wrong.
 
-    Planned ids stay in force until all members are loaded, so that rows of the canary find members that come later.
+    Rows of the canary find members that come later by their planned ids, but none that the mapping refuses: they would belong
+    to nobody once everything is loaded.
     """
     batch_rows = prepared.settings.load.batch_rows
     for part in prepared.parts:
         loader.plan_members(part)
         loader.load(part, only_pending(canary_work(part, share, batch_rows), loader.covered(part)))
+        loader.plan_accepted(part)
     result = check_canary(prepared, share)
     if not result.passed:
         raise RefusedError(
@@ -87,4 +89,6 @@ def load_canary(prepared: Prepared, loader: Loader, share: float) -> CanaryResul
             "See `membershift load rejects list`, correct the mapping or the data, run `membershift load rejects retry "
             "--execute` and load again; or raise [load] error_limit.",
         )
+    for part in prepared.parts:
+        loader.forget_planned(part)
     return result

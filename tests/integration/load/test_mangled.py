@@ -19,13 +19,14 @@ from tests.integration.load.support import batch_of, part_for, writer_for
 from tests.integration.load.test_batch import COLUMNS, campaigns
 
 ROWS = 10_000
+UNSEEN = 3_000
 
 
 def test_what_only_the_target_refuses_stands_alone(connection: BulkConnection, ready_target: TargetSettings) -> None:
     """Rows that no transform has looked at: LOAD DATA would cut, round, skip or replace every third of them."""
-    good = campaigns(ROWS).with_columns(budget=pl.col("budget").cast(pl.Decimal(30, 4)))
+    good = campaigns(UNSEEN).with_columns(budget=pl.col("budget").cast(pl.Decimal(30, 4)))
     kind = pl.Series(
-        "kind", random.Random(1).choices(["good", "long", "null", "large", "late", "taken"], [70, 6, 6, 6, 6, 6], k=ROWS)
+        "kind", random.Random(1).choices(["good", "long", "null", "large", "late", "taken"], [70, 6, 6, 6, 6, 6], k=UNSEEN)
     )
     marked = good.with_columns(kind)
     rows = marked.with_columns(
@@ -42,11 +43,11 @@ def test_what_only_the_target_refuses_stands_alone(connection: BulkConnection, r
     writer = writer_for(connection, ready_target)
 
     loaded = rejected = 0
-    for number, batch in enumerate(rows.drop("kind").iter_slices(2_500)):
-        counts = writer.write(batch_of(part, batch, first=number * 2_500))
+    for number, batch in enumerate(rows.drop("kind").iter_slices(1_500)):
+        counts = writer.write(batch_of(part, batch, first=number * 1_500))
         loaded, rejected = loaded + counts.loaded, rejected + counts.rejected
 
-    assert loaded + rejected == ROWS
+    assert loaded + rejected == UNSEEN
     lines = read_rejects(connection, ready_target.state_schema, RejectFilter())
     found = {line.source_key: (line.column_name, line.reason) for line in lines}
     for campaign, mangled in marked.select("campaign_id", "kind").iter_rows():
@@ -59,7 +60,7 @@ def test_what_only_the_target_refuses_stands_alone(connection: BulkConnection, r
     assert found["1"][1] in ("duplicate_key", "differs_from_target")
     there = {int(row[0]) for row in connection.query(f"SELECT campaign_id FROM `{ready_target.schema_name}`.campaign")}
     assert there == {1, *marked.filter(kind == "good")["campaign_id"]}
-    assert len(taken) > 400
+    assert len(taken) > 100
     damaged = connection.scalar(
         f"SELECT COUNT(*) FROM `{ready_target.schema_name}`.campaign WHERE name <> CONCAT('春季 ', campaign_id)"
     )
@@ -128,11 +129,13 @@ def test_mangled_lines_of_a_file(
     there = connection.query(f"SELECT source_id FROM `{ready_target.schema_name}`.member_source")
     assert {str(row[0]) for row in there} == good
     lines_found = read_rejects(connection, ready_target.state_schema, RejectFilter())
-    found = {line.source_key: (line.column_name, line.reason) for line in lines_found}
+    found: dict[str, set[tuple[str, str]]] = {}
+    for line in lines_found:
+        found.setdefault(line.source_key, set()).add((line.column_name, line.reason))
     for number, kind in enumerate(kinds):
         if kind != "good":
             without_key = kind in ("no card", "too few", "too many")
             key = f"cards.csv record {number + 2}" if without_key else f"M{number:05}"
-            assert found.pop(key) == MANGLES[kind], (key, kind)
+            assert MANGLES[kind] in found.pop(key), (key, kind)  # a name that is too long gives a name key that is too long
     assert found == {}
     assert result.rejected_file is not None
