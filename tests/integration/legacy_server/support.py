@@ -52,12 +52,19 @@ def plain(
 
 @contextmanager
 def fast(
-    server: LegacyServer, database: str = "master", *, autocommit: bool = True, encrypt: str = "no"
+    server: LegacyServer,
+    database: str = "master",
+    *,
+    user: str = "sa",
+    password: str | None = None,
+    autocommit: bool = True,
+    encrypt: str = "no",
 ) -> Iterator[mssql_python.Connection]:
     """An mssql-python connection, not from a pool."""
     mssql_python.pooling(enabled=False)
-    text = f"Server={server.host},{server.port};UID=sa;PWD={{{server.password}}};Database={database};Encrypt={encrypt}"
-    connection = mssql_python.connect(f"{text};TrustServerCertificate=yes", autocommit=autocommit)
+    who = f"UID={user};PWD={{{password or server.password}}};Database={database}"
+    text = f"Server={server.host},{server.port};{who};Encrypt={encrypt};TrustServerCertificate=yes"
+    connection = mssql_python.connect(text, autocommit=autocommit)
     try:
         yield connection
     finally:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 WIDE = """
 CREATE TABLE dbo.Wide (
     Id int NOT NULL PRIMARY KEY, Bi bigint, Si smallint, Ti tinyint, Bt bit, De decimal(38, 4), Mo money, Sm smallmoney, Fl float,
-    Re real, Da date, Tm time(7), Dt datetime, Sd smalldatetime, D2 datetime2(7), Do datetimeoffset(7), Ch char(4), Vc varchar(20),
+    Re real, Da date, Tm time(7), Dt datetime, Sd smalldatetime, D2 datetime2(7), Do datetimeoffset(7), Ch char(4),
+    Vc varchar(20),
     Vm varchar(max), Nc nchar(3), Nv nvarchar(20), Nm nvarchar(max), Bn binary(3), Vb varbinary(20), Bm varbinary(max),
     Gu uniqueidentifier, Xm xml, Rv rowversion
 )
@@ -33,9 +34,10 @@ ARROW = {
     "Nc": pa.large_string(), "Nv": pa.large_string(), "Nm": pa.large_string(), "Bn": pa.large_binary(), "Vb": pa.large_binary(),
     "Bm": pa.large_binary(), "Gu": pa.large_string(), "Xm": pa.large_string(), "Rv": pa.large_binary(),
 }  # fmt: skip
-VALUES = """-9223372036854775808, -32768, 255, 1, -12345678901234567890123456789012.3456, -922337203685477.5808, 214748.3647, -0.1, 0.5,
-    '0001-01-01', '23:59:59.9999999', '9999-12-31 23:59:59.997', '2079-06-06 23:59', '9999-12-31 23:59:59.9999999',
-    '2024-01-02 03:04:05.1234567 +08:00', N'李', N'李雷 x', N'中', N'é', N'😀', N'文', 0x01, 0x0102, 0x, '6F9619FF-8B86-D011-B42D-00C04FC964FF',
+VALUES = """-9223372036854775808, -32768, 255, 1, -12345678901234567890123456789012.3456, -922337203685477.5808, 214748.3647, -0.1,
+    0.5, '0001-01-01', '23:59:59.9999999', '9999-12-31 23:59:59.997', '2079-06-06 23:59', '9999-12-31 23:59:59.9999999',
+    '2024-01-02 03:04:05.1234567 +08:00', N'李', N'李雷 x', N'中', N'é', N'😀', N'文', 0x01, 0x0102, 0x,
+    '6F9619FF-8B86-D011-B42D-00C04FC964FF',
     N'<a>1</a>'"""
 
 
@@ -136,8 +138,8 @@ def test_a_query_timeout_is_an_attention_and_the_connection_goes_on(odbc: Any) -
     fill(odbc)
     odbc.timeout = 1
     started = time.monotonic()
-    slow = "SELECT COUNT_BIG(*) FROM dbo.Item AS a, dbo.Item AS b, dbo.Item AS c, dbo.Item AS d WHERE a.Name + b.Name <> c.Name + d.Name"
-    with pytest.raises(mssql_python.OperationalError, match="[Tt]imeout expired"):
+    slow = "SELECT COUNT_BIG(*) FROM dbo.Item AS a, dbo.Item AS b, dbo.Item AS c, dbo.Item AS d WHERE a.Name + b.Name <> c.Name"
+    with pytest.raises(mssql_python.OperationalError, match=r"[Tt]imeout expired"):
         rows(odbc, slow)
     assert time.monotonic() - started < 20
     odbc.timeout = 0

@@ -100,7 +100,8 @@ ANSWERS: dict[str, dict[str, Any]] = {
         "CAST(CAST('2024-05-06 17:08:09' AS datetime) AS varchar(20))": "May  6 2024  5:08PM",
         "EOMONTH('2024-02-03')": date(2024, 2, 29),
         "TRY_CONVERT(date, '20240230')": None,
-        "CASE WHEN CAST('2024-01-02 08:00 +08:00' AS datetimeoffset) = CAST('2024-01-02 00:00 +00:00' AS datetimeoffset) THEN 1 END": 1,
+        "CASE WHEN CAST('2024-01-02 08:00 +08:00' AS datetimeoffset) = CAST('2024-01-02 00:00 +00:00' AS datetimeoffset) THEN "
+        "1 END": 1,
     },
     "other": {
         "CAST('6F9619FF-8B86-D011-B42D-00C04FC964FF' AS uniqueidentifier)": UUID("6F9619FF-8B86-D011-B42D-00C04FC964FF"),
