@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.dialects.mssql import MONEY
 
 from tests.integration.legacy_server.support import ITEM, new_database
 
@@ -39,7 +40,7 @@ def test_what_is_declared_is_reflected(engine: sa.Engine) -> None:
     assert "dbo" in found.get_schema_names()
     assert not found.has_table("Nothing")
     columns = {column["name"]: column for column in found.get_columns("Item")}
-    assert isinstance(columns["Price"]["type"], sa.dialects.mssql.MONEY)
+    assert isinstance(columns["Price"]["type"], MONEY)
     assert (str(columns["Code"]["type"]), columns["Code"]["nullable"]) == ('VARCHAR(10) COLLATE "Chinese_PRC_CI_AS"', False)
     assert columns["ItemId"]["autoincrement"]
     assert columns["Total"]["computed"] == {"sqltext": "(Price * Sold)", "persisted": True}

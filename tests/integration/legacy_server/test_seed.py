@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fixtures.legacy_server.launcher import LegacyServer
 
 TRACKED = "ALTER TABLE dbo.Item ENABLE CHANGE_TRACKING"
-MOMENTS = """CREATE TABLE dbo.Moments (Id int NOT NULL PRIMARY KEY, Da date, Tm time(7), Dt datetime, Sd smalldatetime, 
+MOMENTS = """CREATE TABLE dbo.Moments (Id int NOT NULL PRIMARY KEY, Da date, Tm time(7), Dt datetime, Sd smalldatetime,
     D2 datetime2(7), Do datetimeoffset(7), Bt bit, Gu uniqueidentifier, Vb varbinary(10), De decimal(20, 3), Fl float)"""
 
 
