@@ -5,10 +5,11 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 
@@ -23,6 +24,8 @@ from etl.source.versions import Versions, was_changed
 from etl.stage.manifest import Manifest
 from etl.stage.plan import ChunkTask
 from etl.stage.write import WrittenChunk, write_chunk
+
+_WAKE_S: Final = 0.2
 
 
 class Stopped(Exception):
@@ -53,9 +56,13 @@ class Extraction:
     def run(self, workers: int) -> None:
         """Work until every task is done; raise the first failure after all workers have stopped."""
         with ThreadPoolExecutor(workers, thread_name_prefix="stage") as pool:
+            working = {pool.submit(self._work) for _ in range(workers)}
             try:
-                for ended in as_completed([pool.submit(self._work) for _ in range(workers)]):
-                    ended.result()
+                while working:
+                    # Woken now and then: polars handles signals so that a plain wait does not notice Ctrl-C.
+                    ended, working = wait(working, timeout=_WAKE_S, return_when=FIRST_COMPLETED)
+                    for one in ended:
+                        one.result()
             finally:  # failed or interrupted: the other workers stop at their next batch
                 self.stopping.set()
 

@@ -29,7 +29,7 @@ def finish(settings: Settings, config: Path) -> None:
     """Run a stage to its end."""
     with start_stage(config) as process:
         output, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
+    assert process.returncode == 0, f"exit {process.returncode}: {errors} {output}"
     assert json.loads(output)["verdict_status"] == "ok"
     assert stage_status(settings).complete
 
