@@ -50,6 +50,10 @@ class Crosswalk:
         """Take ids of members that are not loaded yet from `resolve`."""
         self._planned[system] = resolve
 
+    def planned(self, system: str) -> Resolve | None:
+        """What `plan` was told last."""
+        return self._planned.get(system)
+
     def is_planned(self, system: str) -> bool:
         """Whether ids of members to come are settled."""
         return system in self._planned

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from etl.load.batch import BatchWriter, Counts, sum_counts
 from etl.load.checkpoint import Covered, read_covered
+from etl.load.crosswalk import Resolve
 from etl.load.members import plan_accepted, plan_members
 from etl.load.model import ReasonCount, TableLoad
 from etl.load.part import LoadPart
@@ -62,10 +63,23 @@ class Loader:
         if sum(rows.size for ranges in self.covered(part).values() for rows in ranges) < part.rows or part.rows == 0:
             plan_members(self.prepared, part, self.record)
 
-    def plan_accepted(self, part: LoadPart) -> None:
-        """Of the members planned for a part, let rows of other parts find only those that the mapping accepts."""
-        if part.system is not None and self.prepared.crosswalk.is_planned(part.system.name):
-            plan_accepted(self.prepared, part)
+    @contextmanager
+    def accepted_only(self) -> Iterator[Callable[[LoadPart], None]]:
+        """Inside, the function given lets rows of other parts find only those members of a part that the mapping accepts."""
+        crosswalk = self.prepared.crosswalk
+        plans: dict[str, Resolve] = {}
+
+        def restrict(part: LoadPart) -> None:
+            plan = None if part.system is None else crosswalk.planned(part.system.name)
+            if part.system is not None and plan is not None:
+                plans[part.system.name] = plan
+                plan_accepted(self.prepared, part)
+
+        try:
+            yield restrict
+        finally:
+            for system, plan in plans.items():
+                crosswalk.plan(system, plan)
 
     def forget_planned(self, part: LoadPart) -> None:
         """The members of a part are loaded: from now on only those on the target count."""

@@ -77,11 +77,12 @@ def load_canary(prepared: Prepared, loader: Loader, share: float) -> CanaryResul
     to nobody once everything is loaded.
     """
     batch_rows = prepared.settings.load.batch_rows
-    for part in prepared.parts:
-        loader.plan_members(part)
-        loader.load(part, only_pending(canary_work(part, share, batch_rows), loader.covered(part)))
-        loader.plan_accepted(part)
-    result = check_canary(prepared, share)
+    with loader.accepted_only() as restrict:
+        for part in prepared.parts:
+            loader.plan_members(part)
+            loader.load(part, only_pending(canary_work(part, share, batch_rows), loader.covered(part)))
+            restrict(part)
+        result = check_canary(prepared, share)
     if not result.passed:
         raise RefusedError(
             f"The canary failed: {result.error_share:.1%} of its rows were rejected or differ, at worst {result.worst:.1%} of a "
@@ -89,6 +90,4 @@ def load_canary(prepared: Prepared, loader: Loader, share: float) -> CanaryResul
             "See `membershift load rejects list`, correct the mapping or the data, run `membershift load rejects retry "
             "--execute` and load again; or raise [load] error_limit.",
         )
-    for part in prepared.parts:
-        loader.forget_planned(part)
     return result
