@@ -73,7 +73,7 @@ class LoadSettings(Section):
 class ReconcileSettings(Section):
     """Comparison. `second_look_s`: a difference counts only if it is still there after this many seconds."""
 
-    batch_rows: int = Field(default=50_000, ge=1_000, le=500_000)
+    batch_rows: int = Field(default=20_000, ge=1_000, le=500_000)
     second_look_s: float = Field(default=0, ge=0, le=3_600)
     max_listed: int = Field(default=1_000, ge=1, le=1_000_000)
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from etl.load.crosswalk import keep_ids
 from etl.reconcile.plan import LINK, PART, SOURCE, PartPlan, TablePlan, encode_keys
+from etl.reconcile.streams import Background
 from etl.source.extract import canonical_schema, select_statement
 
 Lookup = Callable[[str, pl.Series], pl.Series]
@@ -67,8 +68,11 @@ class Expectation:
 
         `beside` are the part's lookup tables, from `read_lookups`.
         """
-        for batch in source.arrow_batches(select_statement(part.table, where), canonical_schema(part.table), batch_rows):
-            yield self.expect(part, pl.DataFrame(pl.from_arrow(batch)), beside)
+        sql, schema = select_statement(part.table, where), canonical_schema(part.table)
+        # The server goes on while rows are transformed.
+        with Background(lambda: source.arrow_batches(sql, schema, batch_rows), f"source {part.part.name}") as batches:
+            for batch in batches:
+                yield self.expect(part, pl.DataFrame(pl.from_arrow(batch)), beside)
 
     def expect(self, part: PartPlan, frame: pl.DataFrame, beside: Mapping[str, pl.DataFrame]) -> ExpectedBatch:
         """Transform one frame of legacy rows."""

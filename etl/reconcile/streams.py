@@ -10,8 +10,8 @@ from typing import Final, Generic, Self, TypeVar
 
 T = TypeVar("T")
 
-AHEAD: Final = 2
-"""Batches that may wait in a stream: enough to ride out a slow moment, few enough to bound memory."""
+AHEAD: Final = 1
+"""Batches that may wait in a stream, besides the one being made and the one being used."""
 
 WAIT_S: Final = 0.1
 

@@ -131,7 +131,8 @@ def test_a_wrong_crosswalk_entry_is_one_difference(moved: Settings, target: Bulk
         f"UPDATE member_source SET member_id = 1 WHERE source = 'pos' AND source_id = '{third}'",
         f"DELETE FROM member_source WHERE source = 'pos' AND source_id = '{lost}'",
         "UPDATE member_source SET member_id = 2 WHERE source = 'crm' AND source_id = '1'",
-        "INSERT INTO member_source (source, source_id, member_id, valid_from, linked_by) VALUES ('pos', 'NOBODY', 1, NOW(6), 'x')",
+        "INSERT INTO member_source (source, source_id, member_id, valid_from, linked_by) "
+        "VALUES ('pos', 'NOBODY', 1, NOW(6), 'x')",
         tables=("member",),
     )
     found = {
