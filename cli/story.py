@@ -26,7 +26,7 @@ class StoryGroup(TyperGroup):
         for name in self.list_commands(ctx):
             command = self.get_command(ctx, name)
             if command is not None:
-                summary = command.short_help or first_paragraph(command.help or "")
+                summary = first_paragraph(command.short_help or command.help or "")
                 example = find_example(command)
                 command.short_help = f"{summary} [cyan]{example}[/]" if example else summary
         super().format_help(ctx, formatter)
@@ -42,9 +42,9 @@ def find_example(command: Any) -> str | None:
 
 
 def first_paragraph(text: str) -> str:
-    """The first paragraph on one line.
+    """The first paragraph on one line, without its example.
 
-    >>> first_paragraph("Copy\\n  tables.\\n\\nMore.")
-    'Copy tables.'
+    >>> first_paragraph("Copy\\n  tables.\\n\\nMore."), first_paragraph("Copy. Example: cp a b")
+    ('Copy tables.', 'Copy.')
     """
-    return " ".join(text.strip().split("\n\n")[0].split())
+    return " ".join(text.strip().split("\n\n")[0].split("Example:")[0].split())

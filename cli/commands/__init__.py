@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 
 import typer
 
@@ -23,6 +22,4 @@ def add_to(app: typer.Typer) -> None:
     """Add every command to `app`, in order."""
     for panel, names in STORY:
         for name in names:
-            if find_spec(f"cli.commands.{name}") is None:
-                continue
             import_module(f"cli.commands.{name}").add_to(app, panel)

@@ -1,0 +1,182 @@
+"""The move of the 16-column member table: raw reads and writes, our stage, load and whole move, reconcile, memory, and two peers.
+
+    python -m bench.move [--rows 300000] [--json]
+
+Everything is measured in one run on one machine, servers included, and compared as ratios. Our own figures are whole processes,
+start of the interpreter included; the raw ones are not, so the ratios are a little against us.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import TypeVar
+
+import polars as pl
+
+from bench.peers import pandas_rate, sling_rate
+from bench.processes import Measured, measure, membershift
+from bench.raw import connect, drain_both, drain_source, load_files, timed, write_files
+from bench.report import Result, compare, print_results
+from etl.config_file import read_settings
+from etl.names import backtick
+from etl.settings import Settings
+from etl.target.connect import connect_bulk
+from fixtures.sandbox import sandbox_down, sandbox_up
+
+PART = "member/crm"
+Outcome = TypeVar("Outcome")
+BARE_TYPER = """
+import typer
+app = typer.Typer()
+for name in ("assess", "load", "reconcile"):
+    @app.command(name)
+    def command(count: int = 1) -> None:
+        "Do it."
+app()
+"""
+
+
+def main() -> None:
+    """Measure at one size, and the memory at a tenth of it too."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=300_000, help="members of the large run; a tenth of it is the small one")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="membershift-bench-") as folder:
+        small = run_size(Path(folder) / "small", options.rows // 10, measure_memory)
+        results = run_size(Path(folder) / "large", options.rows, lambda settings, rows: measure_all(settings, rows, small))
+    print_results([*results, *measure_help()], as_json=options.json)
+
+
+def run_size(folder: Path, members: int, action: Callable[[Settings, int], Outcome]) -> Outcome:
+    """Run `action` on a sandbox of `members` generated members; take it down whatever happens."""
+    try:
+        sandbox = sandbox_up(folder, members=members, complete_journey=False)
+        settings = read_settings(sandbox.config)
+        membershift(sandbox.config, "schema", "up", "--to", "tables", "--execute")
+        return action(settings, sandbox.rows["crm.dbo.Member"])
+    finally:
+        sandbox_down(folder, purge=True)
+
+
+def measure_memory(settings: Settings, rows: int) -> dict[str, float]:
+    """Peak memory of stage, load and reconcile, in MiB."""
+    return {name: measured.peak_mib for name, measured in run_commands(settings).items()}
+
+
+def run_commands(settings: Settings) -> dict[str, Measured]:
+    """Stage, load and compare the member table by our own commands."""
+    config = settings.origin
+    return {
+        "stage": membershift(config, "stage", "--table", "crm.dbo.Member"),
+        "load": membershift(config, "load", "--table", PART, "--no-indexes", "--execute"),
+        "reconcile": membershift(config, "reconcile", "rows", "--table", PART, expected=(0, 6)),
+    }
+
+
+def measure_all(settings: Settings, rows: int, small: dict[str, float]) -> list[Result]:
+    """All figures of the large run."""
+    extract = Result("raw Arrow extract", best_rate(lambda: drain_source(settings)), "rows/s")
+    ours = run_commands(settings)
+    raw_load = Result("raw LOAD DATA", raw_load_rate(settings), "rows/s")
+    slower = min(extract, raw_load, key=lambda result: result.value)
+    both = Result("read both sides", 1 / best_rate(lambda: drain_both(settings, "member")) * rows, "s")
+    together = move_rate(settings, rows)
+    pandas = Result("pandas read_sql, to_sql", pandas_rate(settings, settings.target.schema_name, min(rows, 30_000)), "rows/s")
+    sling_value = sling_rate(settings, settings.target.schema_name, min(rows, 100_000))
+    peers = [pandas, *([Result("sling", sling_value, "rows/s")] if sling_value else [])]
+    faster = max(peers, key=lambda result: result.value)
+    return [
+        extract,
+        raw_load,
+        compare("stage", rows / ours["stage"].seconds, "rows/s", extract, None, "at least"),
+        compare("load", rows / ours["load"].seconds, "rows/s", slower, 0.85, "at least"),
+        compare("stage and load together", together, "rows/s", slower, 0.75, "at least"),
+        *peers,
+        compare("stage and load together", together, "rows/s", faster, 6, "at least"),
+        both,
+        compare("reconcile", ours["reconcile"].seconds, "s", both, 1.3, "at most"),
+        *memory_results(ours, small),
+    ]
+
+
+def memory_results(large: dict[str, Measured], small: dict[str, float]) -> list[Result]:
+    """Peak memory against its bound, and against a tenth of the rows."""
+    results = []
+    for name, measured in large.items():
+        results.append(Result(f"{name}: peak memory", measured.peak_mib, "MiB", goal=400, goal_is="at most"))
+        tenth = Result(f"{name} of a tenth of the rows", small[name], "MiB")
+        results.append(compare(f"{name}: peak memory", measured.peak_mib, "MiB", tenth, 1.1, "at most"))
+    return results
+
+
+def best_rate(action: Callable[[], int]) -> float:
+    """Rows a second: the median of three runs."""
+    return median(rows / seconds for rows, seconds in (timed(action) for _ in range(3)))
+
+
+def move_rate(settings: Settings, rows: int) -> float:
+    """Rows a second of the whole move, from an empty stage and an empty table, with extraction and load at the same time."""
+    empty_target(settings)
+    measured = membershift(settings.origin, "load", "--stage", "--restart-stage", "--table", PART, "--execute")
+    return rows / measured.seconds
+
+
+def empty_target(settings: Settings) -> None:
+    """Forget what was loaded: the table, its checkpoints and its quarantine."""
+    connection = connect(settings)
+    cursor = connection.cursor()
+    business, state = backtick(settings.target.schema_name), backtick(settings.target.state_schema)
+    for table in (
+        f"{business}.member",
+        f"{business}.member_source",
+        f"{state}.load_checkpoint",
+        f"{state}.reject",
+        f"{state}.load_run",
+    ):
+        cursor.execute(f"TRUNCATE TABLE {table}")
+    connection.close()
+
+
+def raw_load_rate(settings: Settings) -> float:
+    """Rows a second of LOAD DATA alone: the rows of the target as ready text, into an empty table of the same shape."""
+    frame, columns = read_members(settings)
+    size = settings.load.batch_rows
+    paths = write_files([frame.slice(start, size) for start in range(0, frame.height, size)])
+    schema = settings.target.schema_name
+    connection = connect(settings)
+    connection.cursor().execute(f"CREATE TABLE {backtick(schema)}.member_raw LIKE {backtick(schema)}.member")
+    quoted = f"{backtick(schema)}.member_raw"
+    _, seconds = timed(lambda: load_files(settings, quoted, columns, paths, settings.load.connections))
+    connection.cursor().execute(f"DROP TABLE {backtick(schema)}.member_raw")
+    connection.close()
+    return frame.height / seconds
+
+
+def read_members(settings: Settings) -> tuple[pl.DataFrame, list[str]]:
+    """The loaded members, typed, and their columns but for those the target keeps itself."""
+    with connect_bulk(settings.target) as connection:
+        kept = [column for column in connection.columns_of("member") if column.name not in ("updated_at", "synced_at")]
+        types: dict[str, pl.DataType] = {column.name: column.polars_type for column in kept}
+        listed = ", ".join(backtick(name) for name in types)
+        frames = list(connection.read_frame(f"SELECT {listed} FROM member", types))
+    return pl.concat(frames), list(types)
+
+
+def measure_help() -> list[Result]:
+    """`membershift --help` against the least Typer program, in turn."""
+    ours, bare = [], []
+    for _ in range(7):
+        bare.append(measure([sys.executable, "-c", BARE_TYPER, "--help"]).seconds)
+        ours.append(measure([sys.executable, "-m", "cli", "--help"]).seconds)
+    reference = Result("bare Typer --help", median(bare), "s")
+    return [reference, compare("membershift --help", median(ours), "s", reference, 1.5, "at most")]
+
+
+if __name__ == "__main__":
+    main()
