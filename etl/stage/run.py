@@ -34,7 +34,7 @@ from etl.stage.summary import TableSummary, summarise
 
 @dataclass(frozen=True)
 class StageRequest:
-    """What to stage: `tables` as database.schema.table, all of [source] databases when empty; `restart` are taken anew.
+    """What to stage: `tables` as database.schema.table, and `restart`, taken anew; all of [source] databases when both are empty.
 
     `parallel` connections, as in [stage] when None; `max_load`: pause while the source is busier than this percentage.
     """
@@ -103,7 +103,7 @@ def run_stage(settings: Settings, request: StageRequest, progress: Progress) -> 
 
 def read_wanted(source: Source, settings: Settings, request: StageRequest) -> Catalog:
     """The tables to stage, as the server describes them now."""
-    named = [SourceTable.parse(name) for name in (*request.tables, *(request.restart if not request.tables else ()))]
+    named = [SourceTable.parse(name) for name in dict.fromkeys((*request.tables, *request.restart))]
     return read_catalog(source, settings.source.databases, named or None)
 
 
