@@ -160,22 +160,33 @@ def encode_keys(keys: pl.DataFrame) -> pl.Series:
     >>> encode_keys(pl.DataFrame({"a": ["S|1"], "b": [2]})).to_list()
     ['S|1\\x1f2']
     """
-    texts = [
-        pl.col(name).bin.encode("hex") if dtype == pl.Binary else pl.col(name).cast(pl.String)
-        for name, dtype in keys.schema.items()
-    ]
+    texts = [encoded(name, dtype) for name, dtype in keys.schema.items()]
     if len(texts) == 1:
         return keys.select(texts[0].alias(SOURCE)).to_series()
     return keys.select(pl.concat_str(texts, separator=KEY_END).alias(SOURCE)).to_series()
 
 
-def decode_keys(encoded: pl.Series, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+def encoded(name: str, dtype: pl.DataType) -> pl.Expr:
+    """A key column as text: times as numbers, bytes as hexadecimal."""
+    if dtype == pl.Binary:
+        return pl.col(name).bin.encode("hex")
+    return (pl.col(name).to_physical() if dtype.is_temporal() else pl.col(name)).cast(pl.String)
+
+
+def decoded(name: str, dtype: pl.DataType) -> pl.Expr:
+    """The reverse."""
+    if dtype == pl.Binary:
+        return pl.col(name).str.decode("hex")
+    return pl.col(name).cast(pl.Int64).cast(dtype) if dtype.is_temporal() else pl.col(name).cast(dtype)
+
+
+def decode_keys(texts: pl.Series, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
     """The keys that `encode_keys` wrote, in their own types."""
-    names = list(schema)
+    return split_keys(texts, list(schema)).select(decoded(name, dtype) for name, dtype in schema.items())
+
+
+def split_keys(texts: pl.Series, names: Sequence[str]) -> pl.DataFrame:
+    """The columns of encoded keys, as text."""
     if len(names) == 1:
-        frame = encoded.to_frame(names[0])
-    else:
-        frame = encoded.str.split_exact(KEY_END, len(names) - 1).struct.rename_fields(names).struct.unnest()
-    return frame.select(
-        pl.col(name).str.decode("hex") if dtype == pl.Binary else pl.col(name).cast(dtype) for name, dtype in schema.items()
-    )
+        return texts.to_frame(names[0])
+    return texts.str.split_exact(KEY_END, len(names) - 1).struct.rename_fields(list(names)).struct.unnest()

@@ -13,7 +13,7 @@ from etl.mapping.compile import polars_schema
 from etl.mapping.model import Mapping as TableMappings
 from etl.names import backtick
 from etl.reconcile.by_key import KEYS_PER_QUERY, key_condition, key_literal, text
-from etl.reconcile.plan import KEY_END, decode_keys
+from etl.reconcile.plan import KEY_END, split_keys
 from etl.source.catalog import Catalog, Table
 from etl.source.extract import canonical_schema
 from etl.target.bulk import BulkConnection
@@ -63,7 +63,7 @@ class QuarantinedKeys:
         """Keys of a part with one key column, from text to the source's type."""
         (name,) = self.mapping.part(part).key
         staged = polars_schema(canonical_schema(self.table(part)))
-        return decode_keys(pl.Series(keys, dtype=pl.String), {name: staged[name]})[name]
+        return parse_keys(keys, {name: staged[name]})[name]
 
     def in_list(self, part: str, values: pl.Series) -> str:
         """Values of the part's only key column as T-SQL literals."""
@@ -81,4 +81,18 @@ def parse_keys(texts: list[str], schema: Mapping[str, pl.DataType]) -> pl.DataFr
     if len(schema) > 1:
         parts = (SEPARATOR.sub(lambda found: f"{found[1]}{KEY_END}", key).split(KEY_END) for key in texts)
         texts = [KEY_END.join(re.sub(r"\\(.)", r"\1", one) for one in key) for key in parts]
-    return decode_keys(pl.Series(texts, dtype=pl.String), schema)
+    split = split_keys(pl.Series(texts, dtype=pl.String), list(schema))
+    return split.select(typed(name, dtype) for name, dtype in schema.items())
+
+
+def typed(name: str, dtype: pl.DataType) -> pl.Expr:
+    """A key column as rejects write it, in its own type."""
+    match dtype:
+        case pl.Date():
+            return pl.col(name).str.to_date()
+        case pl.Datetime():
+            return pl.col(name).str.to_datetime(time_unit="us")
+        case pl.Time():
+            return pl.col(name).str.to_time()
+        case _:
+            return pl.col(name).cast(dtype)

@@ -19,7 +19,7 @@ from etl.reconcile.match import Matcher
 from etl.reconcile.members import NO_LINKS, Corrections, WrongLink, find_wrong_links
 from etl.reconcile.plan import PART, PartPlan, TablePlan
 from etl.reconcile.quarantine import Quarantine
-from etl.reconcile.spill import Spill
+from etl.reconcile.spill import Spill, partitions_for
 from etl.reconcile.streams import Background
 from etl.target.bulk import BulkConnection
 
@@ -87,8 +87,9 @@ def compare_rows(sides: Sides, plan: TablePlan, limits: Limits, progress: Progre
     started = time.monotonic()
     quarantine = Quarantine(sides.asks, sides.state_schema, plan)
     tally = Tally()
-    progress.start(plan.target, sum(part.table.rows for part in plan.parts))
-    with Spill(limits.folder, plan.key) as spill:
+    rows = sum(part.table.rows for part in plan.parts)
+    progress.start(plan.target, rows)
+    with Spill(limits.folder, plan.key, partitions_for(rows)) as spill:
         matcher = Matcher(plan.key, plan.compared, spill)
         meet(sides, plan, limits, matcher, tally, quarantine, progress)
         findings = find(matcher.finish(), plan.key, limits.kept, quarantine.flags)

@@ -21,8 +21,18 @@ from etl.personal_files import make_private_folder, read_personal_file, write_pe
 
 Side = Literal["expected", "actual"]
 
-PARTITIONS: Final = 64
-"""Enough that a partition of 20 million rows of 300 bytes takes less than 100 MB of memory."""
+ROWS_PER_PARTITION: Final = 50_000
+LEAST_PARTITIONS: Final = 64
+MOST_PARTITIONS: Final = 2_048
+
+
+def partitions_for(rows: int) -> int:
+    """How many partitions keep each of them small, if all of `rows` rows had to wait.
+
+    >>> partitions_for(1_000), partitions_for(20_000_000)
+    (64, 400)
+    """
+    return min(MOST_PARTITIONS, max(LEAST_PARTITIONS, rows // ROWS_PER_PARTITION))
 
 
 def partition_of(key: pl.DataFrame, partitions: int) -> pl.Series:
@@ -36,7 +46,7 @@ class Spill:
     `bytes_written` is what went to disk so far.
     """
 
-    def __init__(self, folder: Path, key: Sequence[str], partitions: int = PARTITIONS) -> None:
+    def __init__(self, folder: Path, key: Sequence[str], partitions: int = LEAST_PARTITIONS) -> None:
         self.folder = folder / f"compare-{uuid4().hex[:12]}"
         self.key = list(key)
         self.partitions = partitions
