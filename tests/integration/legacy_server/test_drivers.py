@@ -167,3 +167,17 @@ def fill(connection: Any) -> None:
     """200 rows."""
     values = ", ".join(f"('c{n}', N'名{n}')" for n in range(200))
     rows(connection, f"INSERT INTO dbo.Item (Code, Name) VALUES {values}")
+
+
+def test_a_null_takes_the_type_of_the_column_it_meets(legacy: LegacyServer, wide: str) -> None:
+    with fast(legacy, wide) as connection:
+        rows(connection, "DELETE FROM dbo.Wide WHERE Id > 2")
+        rows(
+            connection, "INSERT INTO dbo.Wide (Id, Vb, Dt, Gu, De) VALUES (?, ?, ?, ?, ?)", (3, None, None, None, Decimal("1.5"))
+        )
+        assert rows(connection, "SELECT Vb, Dt, Gu, De FROM dbo.Wide WHERE Id = 3") == [(None, None, None, Decimal("1.5"))]
+        rows(connection, "DELETE FROM dbo.Wide WHERE Id = 3")
+    with plain(legacy, wide) as other, other.cursor() as cursor:
+        cursor.callproc("sp_describe_undeclared_parameters", ("UPDATE dbo.Wide SET Vb = @P1, Dt = @P2 WHERE Id = @P3",))
+        found = [(row[1], row[3], row[4]) for row in cursor.fetchall()]
+    assert found == [("@P1", "varbinary(20)", 20), ("@P2", "datetime", 8), ("@P3", "int", 4)]
