@@ -1,6 +1,6 @@
 """The move of the 16-column member table: raw reads and writes, our stage, load and whole move, reconcile, memory, and two peers.
 
-    python -m bench.move [--rows 300000] [--json]
+    python -m bench.move [--rows 1000000] [--json]
 
 Everything is measured in one run on one machine, servers included, and compared as ratios. Our own figures are whole processes,
 start of the interpreter included; the raw ones are not, so the ratios are a little against us.
@@ -26,9 +26,13 @@ from etl.config_file import read_settings
 from etl.names import backtick
 from etl.settings import Settings
 from etl.target.connect import connect_bulk
-from fixtures.sandbox import sandbox_down, sandbox_up
+from fixtures.data.fill import create_legacy_tables, fill_legacy
+from fixtures.data.generate import LegacyData, generate
+from fixtures.sandbox import sandbox_down, start_legacy, write_config
+from fixtures.target import start_target
 
 PART = "member/crm"
+MEMBER = "crm.dbo.Member"
 Outcome = TypeVar("Outcome")
 BARE_TYPER = """
 import typer
@@ -44,7 +48,7 @@ app()
 def main() -> None:
     """Measure at one size, and the memory at a tenth of it too."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=300_000, help="members of the large run; a tenth of it is the small one")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="members of the large run; a tenth of it is the small one")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="membershift-bench-") as folder:
@@ -54,12 +58,16 @@ def main() -> None:
 
 
 def run_size(folder: Path, members: int, action: Callable[[Settings, int], Outcome]) -> Outcome:
-    """Run `action` on a sandbox of `members` generated members; take it down whatever happens."""
+    """Run `action` on both servers, the legacy one holding `members` generated members; stop them whatever happens."""
     try:
-        sandbox = sandbox_up(folder, members=members, complete_journey=False)
-        settings = read_settings(sandbox.config)
-        membershift(sandbox.config, "schema", "up", "--to", "tables", "--execute")
-        return action(settings, sandbox.rows["crm.dbo.Member"])
+        legacy = start_legacy(folder, fresh=True)
+        data = generate(members, 1, folder / "data")
+        create_legacy_tables(legacy)
+        filled = fill_legacy(legacy, LegacyData(data.folder, {MEMBER: data.rows[MEMBER]}))
+        write_config(folder, legacy, start_target(folder / "target"))
+        settings = read_settings(folder / "membershift.toml")
+        membershift(settings.origin, "schema", "up", "--to", "tables", "--execute")
+        return action(settings, filled[MEMBER])
     finally:
         sandbox_down(folder, purge=True)
 
@@ -73,7 +81,7 @@ def run_commands(settings: Settings) -> dict[str, Measured]:
     """Stage, load and compare the member table by our own commands."""
     config = settings.origin
     return {
-        "stage": membershift(config, "stage", "--table", "crm.dbo.Member"),
+        "stage": membershift(config, "stage", "--table", MEMBER),
         "load": membershift(config, "load", "--table", PART, "--no-indexes", "--execute"),
         "reconcile": membershift(config, "reconcile", "rows", "--table", PART, expected=(0, 6)),
     }
@@ -86,7 +94,7 @@ def measure_all(settings: Settings, rows: int, small: dict[str, float]) -> list[
     raw_load = Result("raw LOAD DATA", raw_load_rate(settings), "rows/s")
     slower = min(extract, raw_load, key=lambda result: result.value)
     both = Result("read both sides", 1 / best_rate(lambda: drain_both(settings, "member")) * rows, "s")
-    together = move_rate(settings, rows)
+    together = rows / (ours["stage"].seconds + ours["load"].seconds)
     pandas = Result("pandas read_sql, to_sql", pandas_rate(settings, settings.target.schema_name, min(rows, 30_000)), "rows/s")
     sling_value = sling_rate(settings, settings.target.schema_name, min(rows, 100_000))
     peers = [pandas, *([Result("sling", sling_value, "rows/s")] if sling_value else [])]
@@ -120,29 +128,6 @@ def best_rate(action: Callable[[], int]) -> float:
     return median(rows / seconds for rows, seconds in (timed(action) for _ in range(3)))
 
 
-def move_rate(settings: Settings, rows: int) -> float:
-    """Rows a second of the whole move, from an empty stage and an empty table, with extraction and load at the same time."""
-    empty_target(settings)
-    measured = membershift(settings.origin, "load", "--stage", "--restart-stage", "--table", PART, "--execute")
-    return rows / measured.seconds
-
-
-def empty_target(settings: Settings) -> None:
-    """Forget what was loaded: the table, its checkpoints and its quarantine."""
-    connection = connect(settings)
-    cursor = connection.cursor()
-    business, state = backtick(settings.target.schema_name), backtick(settings.target.state_schema)
-    for table in (
-        f"{business}.member",
-        f"{business}.member_source",
-        f"{state}.load_checkpoint",
-        f"{state}.reject",
-        f"{state}.load_run",
-    ):
-        cursor.execute(f"TRUNCATE TABLE {table}")
-    connection.close()
-
-
 def raw_load_rate(settings: Settings) -> float:
     """Rows a second of LOAD DATA alone: the rows of the target as ready text, into an empty table of the same shape."""
     frame, columns = read_members(settings)
@@ -162,7 +147,7 @@ def read_members(settings: Settings) -> tuple[pl.DataFrame, list[str]]:
     """The loaded members, typed, and their columns but for those the target keeps itself."""
     with connect_bulk(settings.target) as connection:
         kept = [column for column in connection.columns_of("member") if column.name not in ("updated_at", "synced_at")]
-        types: dict[str, pl.DataType] = {column.name: column.polars_type for column in kept}
+        types: dict[str, pl.DataType] = {column.name: column.polars_type() for column in kept}
         listed = ", ".join(backtick(name) for name in types)
         frames = list(connection.read_frame(f"SELECT {listed} FROM member", types))
     return pl.concat(frames), list(types)

@@ -61,7 +61,7 @@ def sling_rate(settings: Settings, schema: str, rows: int) -> float | None:
                 "HOME": home,
                 "SLING_DISABLE_TELEMETRY": "true",
                 "LEGACY": f"sqlserver://{login(source)}@{source.host}:{source.port}/crm?encrypt=disable",
-                "TARGET": f"mysql://{login(target)}@{target.host}:{target.port}/{schema}?local_infile=true",
+                "TARGET": f"mysql://{login(target)}@{target.host}:{target.port}/{schema}",
             },
         )
     return rows / measured.seconds

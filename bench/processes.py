@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 
+POLL_S = 0.02
+
+
 @dataclass(frozen=True)
 class Measured:
     """One finished process. `peak_mib` is its own largest resident memory, not that of the servers."""
@@ -34,7 +37,11 @@ def measure(command: Sequence[str], *, expected: Sequence[int] = (0,), env: dict
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         began = time.monotonic()
         process = subprocess.Popen(command, stdout=output, stderr=errors, env=os.environ | (env or {}))
-        _, status, usage = os.wait4(process.pid, 0)
+        peak, done = 0.0, 0
+        while not done:
+            peak = max(peak, high_water(process.pid))
+            done, status, usage = os.wait4(process.pid, os.WNOHANG)
+            time.sleep(POLL_S)
         seconds = time.monotonic() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
@@ -43,7 +50,19 @@ def measure(command: Sequence[str], *, expected: Sequence[int] = (0,), env: dict
         if process.returncode not in expected:
             told = (errors.read().decode("utf-8", "replace") or text)[-2000:]
             raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {told}")
-    return Measured(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text)
+    return Measured(seconds, usage.ru_utime + usage.ru_stime, peak, text)
+
+
+def high_water(pid: int) -> float:
+    """Largest resident memory of a running process so far, in MiB; 0 when it is gone.
+
+    Not what wait4 tells: that counts the memory of the parent from before the program began.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)
 
 
 def membershift(config: Path, *arguments: str, expected: Sequence[int] = (0,)) -> Measured:

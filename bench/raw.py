@@ -116,6 +116,7 @@ def connect(settings: Settings):  # type: ignore[no-untyped-def]  # MySQLdb has 
         charset="utf8mb4",
         local_infile=1,
         conv={},
+        use_unicode=False,
     )
     cursor = connection.cursor()
     cursor.execute("SET time_zone = '+00:00'")
