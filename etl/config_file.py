@@ -136,14 +136,13 @@ def line_of(text: str, location: tuple[str, ...]) -> int:
     4
     """
     table, *rest = location
-    inside, best = False, 1
+    key = re.compile(rf"[\"']?{re.escape((rest or [table])[0])}[\"']?\s*=")
+    inside, best = not rest, 1
     for number, line in enumerate(text.splitlines(), 1):
         stripped = line.strip()
         if stripped.startswith("["):
             inside = stripped.strip("[] ") == table
             best = number if inside else best
-        elif rest and inside and re.match(rf"[\"']?{re.escape(rest[0])}[\"']?\s*=", stripped):
-            return number
-        elif not rest and re.match(rf"[\"']?{re.escape(table)}[\"']?\s*=", stripped):
+        elif inside and key.match(stripped):
             return number
     return best
