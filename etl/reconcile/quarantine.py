@@ -8,9 +8,13 @@ from typing import Final
 
 import polars as pl
 
-from etl.load.rejects import open_keys
+from etl.names import backtick
+from etl.reconcile.by_key import text
 from etl.reconcile.plan import PART, SOURCE, PartPlan, TablePlan, decode_keys
 from etl.target.bulk import BulkConnection
+
+ON_TARGET: Final = "differs_from_target"
+"""Rows with this reason are on the target, with other values: load does not overwrite them."""
 
 LONGEST_KEY: Final = 400
 """membershift.reject holds no longer keys."""
@@ -44,11 +48,19 @@ class Quarantine:
     def keys_of(self, part: PartPlan) -> frozenset[str]:
         """Source keys of a part in quarantine, read once."""
         if part.number not in self._keys:
-            self._keys[part.number] = open_keys(self.connection, self.state_schema, part.part.name)
+            self._keys[part.number] = frozenset(quarantined_keys(self.connection, self.state_schema, part.part.name))
         return self._keys[part.number]
 
 
 QUARANTINED: Final = "__quarantined"
+
+
+def quarantined_keys(connection: BulkConnection, state_schema: str, part: str) -> list[str]:
+    """Source keys, as rejects name them, of a part's rows that are not on the target because load put them aside."""
+    table = f"{backtick(state_schema)}.reject"
+    where = "WHERE mapping_part = %s AND settled_at IS NULL AND reason <> %s"
+    sql = " ".join(("SELECT DISTINCT source_key FROM", table, where))
+    return [text(row[0]) for row in connection.query(sql, (part, ON_TARGET))]
 
 
 def key_texts(part: PartPlan, encoded: pl.Series) -> pl.Series:

@@ -11,15 +11,12 @@ import polars as pl
 
 from etl.mapping.compile import polars_schema
 from etl.mapping.model import Mapping as TableMappings
-from etl.names import backtick
-from etl.reconcile.by_key import KEYS_PER_QUERY, key_condition, key_literal, text
+from etl.reconcile.by_key import KEYS_PER_QUERY, key_condition, key_literal
 from etl.reconcile.plan import KEY_END, split_keys
+from etl.reconcile.quarantine import quarantined_keys
 from etl.source.catalog import Catalog, Table
 from etl.source.extract import canonical_schema
 from etl.target.bulk import BulkConnection
-
-ON_TARGET: Final = "differs_from_target"
-"""Rows with this reason are on the target, with other values."""
 
 SEPARATOR: Final = re.compile(r"(?<!\\)((?:\\\\)*)\|")
 
@@ -44,11 +41,7 @@ class QuarantinedKeys:
 
     def texts(self, part: str) -> list[str]:
         """The keys as rejects name them."""
-        table = f"{backtick(self.state_schema)}.reject"
-        sql = " ".join(
-            ("SELECT DISTINCT source_key FROM", table, "WHERE mapping_part = %s AND settled_at IS NULL AND reason <> %s")
-        )
-        return [text(row[0]) for row in self.connection.query(sql, (part, ON_TARGET))]
+        return quarantined_keys(self.connection, self.state_schema, part)
 
     def table(self, part: str) -> Table:
         """The source table of a part."""

@@ -8,10 +8,14 @@ from functools import partial
 
 import polars as pl
 
+from etl.load.rejects import settle
 from etl.progress import Progress
 from etl.reconcile.differences import ReconcileResult
 from etl.reconcile.outcome import CROSSWALK, Examined
+from etl.reconcile.plan import PART, SOURCE
+from etl.reconcile.quarantine import key_texts
 from etl.reconcile.run import Compared, ReconcileRequest, again, compare, describe, now_of
+from etl.reconcile.second_look import legacy_rows
 from etl.reconcile.write_rows import ROWS_PER_TRANSACTION, RowWriter, Written
 from etl.settings import Settings
 from etl.source.connect import Source, open_source
@@ -180,7 +184,22 @@ def repair_crosswalk(
 
 
 def compare_again(settings: Settings, source: Source, target: BulkConnection, compared: Compared) -> ReconcileResult:
-    """The repaired rows, read anew on both sides."""
+    """The repaired rows, read anew on both sides; those that agree now leave quarantine."""
     now = now_of(settings, source, target)
-    examined = [again(now, one, find_sources=False) for one in compared.examined]
+    examined = []
+    for before in compared.examined:
+        after = again(now, before, find_sources=False)
+        settle_repaired(settings, target, before, after)
+        examined.append(after)
     return describe(settings, compared.result.target_instant, compared.result.note, examined, None)
+
+
+def settle_repaired(settings: Settings, target: BulkConnection, before: Examined, after: Examined) -> None:
+    """Load noted rows that differed on the target and left them to repair: settle those that agree now."""
+    plan, wrong = before.comparison.plan, legacy_rows(after.comparison)
+    repaired = legacy_rows(before.comparison).join(wrong, on=[PART, SOURCE], how="anti")
+    for part in plan.parts:
+        rows = repaired.filter(pl.col(PART) == part.number)
+        if not rows.is_empty():
+            with target.transaction():
+                settle(target, settings.target.state_schema, part.part.name, key_texts(part, rows[SOURCE]).to_list())

@@ -7,6 +7,7 @@ comparison ends, however it ends.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Final, Literal, Self
 from uuid import uuid4
 
 import polars as pl
+import psutil
 import pyarrow as pa
 
 from etl.personal_files import make_private_folder, read_personal_file, write_personal_file
@@ -26,6 +28,10 @@ LEAST_PARTITIONS: Final = 64
 MOST_PARTITIONS: Final = 2_048
 
 
+PREFIX: Final = "compare-"
+"""Name of a comparison's folder: this, its process and a number."""
+
+
 def partitions_for(rows: int) -> int:
     """How many partitions keep each of them small, if all of `rows` rows had to wait.
 
@@ -33,6 +39,14 @@ def partitions_for(rows: int) -> int:
     (64, 400)
     """
     return min(MOST_PARTITIONS, max(LEAST_PARTITIONS, rows // ROWS_PER_PARTITION))
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what comparisons left that were killed: their process is gone."""
+    for left in folder.glob(f"{PREFIX}*"):
+        pid = left.name.removeprefix(PREFIX).split("-")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def partition_of(key: pl.DataFrame, partitions: int) -> pl.Series:
@@ -47,7 +61,8 @@ class Spill:
     """
 
     def __init__(self, folder: Path, key: Sequence[str], partitions: int = LEAST_PARTITIONS) -> None:
-        self.folder = folder / f"compare-{uuid4().hex[:12]}"
+        remove_leftovers(folder)
+        self.folder = folder / f"{PREFIX}{os.getpid()}-{uuid4().hex[:12]}"
         self.key = list(key)
         self.partitions = partitions
         self.bytes_written = 0

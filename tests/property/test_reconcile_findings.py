@@ -64,7 +64,7 @@ def has_key(table: list[Row], keys: pl.DataFrame) -> pl.Series:
     return pl.Series([row in present for row in keys.select(KEY).iter_rows()], dtype=pl.Boolean)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     common=st.lists(rows, max_size=15),
     expected=st.lists(rows, max_size=6),

@@ -75,7 +75,7 @@ def compare(
         return left, right, matcher.equal
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=70, deadline=None)
 @given(
     common=st.lists(rows, max_size=25),
     expected=st.lists(rows, max_size=8),

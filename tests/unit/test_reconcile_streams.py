@@ -1,12 +1,16 @@
-"""Streams that a thread reads ahead: errors arrive where the rows are wanted, and nothing is left running."""
+"""What a comparison runs beside itself: threads that read ahead, and files of rows that wait. Nothing is left of either."""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
+import polars as pl
 import pytest
 
+from etl.reconcile.spill import Spill
 from etl.reconcile.streams import Background
 
 
@@ -41,3 +45,19 @@ def test_leaving_early_ends_the_thread_and_closes_its_reader() -> None:
         assert items.take() == 1
     assert closed.is_set()
     assert "endless" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_rows_that_waited_on_disk_are_private_and_removed(tmp_path: Path) -> None:
+    with Spill(tmp_path, ["k"]) as spill:
+        spill.write("expected", pl.DataFrame({"k": [1, 2], "name": ["a", "b"]}))
+        (file,) = spill.folder.iterdir()
+        assert file.stat().st_mode & 0o077 == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_comparison_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    killed, running = tmp_path / "compare-999999999-abc", tmp_path / f"compare-{os.getpid()}-abc"
+    for folder in (killed, running):
+        folder.mkdir()
+    with Spill(tmp_path, ["k"]):
+        assert (killed.exists(), running.exists()) == (False, True)

@@ -75,3 +75,27 @@ def test_only_columns_that_differ_are_written(moved: Settings, target: BulkConne
         target.execute("UPDATE member SET synced_at = '2030-01-01 00:00:00' WHERE member_id = 5")
     run_repair(moved, RepairRequest(("member",), execute=True), Silent())
     assert target.scalar("SELECT synced_at FROM member WHERE member_id = 5").year == 2030
+
+
+def test_a_row_that_load_found_different_leaves_quarantine_when_it_is_repaired(
+    moved: Settings, target: BulkConnection, damage: Damage
+) -> None:
+    """Load never overwrites: it notes the row, and repair settles it. Deleted, such a row is missing, and not in quarantine."""
+    (first, second) = (int(row[0]) for row in target.query("SELECT coupon_id FROM coupon ORDER BY coupon_id LIMIT 2"))
+    state = moved.target.state_schema
+    note = (
+        f"INSERT INTO {state}.reject "
+        "(run_id, mapping_part, source_table, source_key, target_table, column_name, reason, rejected_at) "
+        "VALUES (1, 'coupon/crm', 'crm.dbo.Coupon', '{key}', 'coupon', 'code', 'differs_from_target', NOW(6))"
+    )
+    damage(
+        f"UPDATE coupon SET code = 'x' WHERE coupon_id = {first}",
+        f"DELETE FROM coupon WHERE coupon_id = {second}",
+        note.format(key=first),
+        note.format(key=second),
+        tables=("coupon",),
+    )
+    result = run_repair(moved, RepairRequest(("coupon",), execute=True), Silent())
+    assert (result.before.total_differences, result.before.in_quarantine, result.left) == (2, 0, 0)
+    settled = f"SELECT COUNT(*) FROM {state}.reject WHERE mapping_part = 'coupon/crm' AND settled_at IS NOT NULL"
+    assert target.scalar(settled) == 2
