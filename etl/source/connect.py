@@ -56,9 +56,24 @@ class Source:
         self.address = address
         self.driver_name = driver_name
         self._progress = progress
-        self._idle: dict[str | None, list[PlainSession]] = {}
+        self._idle: list[PlainSession] = []
+        self._fast_works = False
         self._snapshot_states: dict[str, int] | None = None
         self._lock = threading.Lock()
+
+    def log_in(self) -> None:
+        """The first connection. Where it fails, the reason is looked for below the driver, which tells every refusal alike."""
+
+        def connect() -> None:
+            try:
+                with self._plain(None) as session:
+                    session.query("SELECT 1")
+            except ServerError as error:
+                if error.transient:
+                    check_reachable(self.address, self.settings.connect_timeout_s)
+                raise
+
+        self.retrying(connect)
 
     def query(self, sql: str, params: Sequence[object] = (), *, database: str | None = None) -> list[Row]:
         """Rows of a small read, retried while the failure is a passing one. `params` fill %s. Raises ServerError."""
@@ -121,10 +136,23 @@ class Source:
         return self._snapshot_states.get(database.lower()) == 1
 
     def open_bulk(self, database: str | None = None) -> Session:
-        """A connection by the driver in use, the caller's to close. Not retried."""
-        if self.driver_name == FAST:
-            return open_fast(self.settings, self.address, database, lambda sql: self._explain(database, sql))
-        return open_plain(self.settings, self.address, database)
+        """A connection by the driver in use, the caller's to close. Not retried.
+
+        Where the fast driver cannot connect but the plain one can (a system library is missing, say), the plain one does it all.
+        """
+        if self.driver_name == PLAIN:
+            return open_plain(self.settings, self.address, database)
+        try:
+            session: Session = open_fast(self.settings, self.address, database, lambda sql: self._explain(database, sql))
+            self._fast_works = True
+            return session
+        except (SourceError, ImportError, OSError) as error:
+            if self.settings.driver == "fast" or self._fast_works:
+                raise
+            session = open_plain(self.settings, self.address, database)
+            self._progress.note(f"mssql-python cannot connect ({type(error).__name__}): reading with pymssql, which is slower.")
+            self.driver_name = PLAIN
+            return session
 
     def retrying(self, action: Callable[[], T]) -> T:
         """Do `action`, again after a pause that doubles while it fails in a passing way, `retries` times at most."""
@@ -143,26 +171,25 @@ class Source:
     def close(self) -> None:
         """Close the idle connections."""
         with self._lock:
-            idle, self._idle = self._idle, {}
-        for session in (session for sessions in idle.values() for session in sessions):
+            idle, self._idle = self._idle, []
+        for session in idle:
             session.close()
 
     @contextmanager
     def _plain(self, database: str | None) -> Iterator[PlainSession]:
-        """A pymssql connection from the pool; it goes back only when it was not broken."""
+        """A pymssql connection from the pool, in `database`; it goes back only when it was not broken."""
         with self._lock:
-            waiting = self._idle.get(database)
-            session = waiting.pop() if waiting else None
+            session = self._idle.pop() if self._idle else None
         session = session or open_plain(self.settings, self.address, database)
         try:
+            session.use(database)
             yield session
         except BaseException:
             session.close()
             raise
         with self._lock:
-            waiting = self._idle.setdefault(database, [])
-            if len(waiting) < self.settings.pool_size:
-                waiting.append(session)
+            if len(self._idle) < self.settings.pool_size:
+                self._idle.append(session)
                 return
         session.close()
 
@@ -188,10 +215,7 @@ def open_source(settings: SourceSettings, progress: Progress | None = None) -> I
     address = address_of(settings)
     source = Source(settings, address, choose_driver(settings), progress or Silent())
     try:
-        source.retrying(lambda: check_reachable(address, settings.connect_timeout_s))
-        source.query("SELECT 1")
-        if source.driver_name == FAST:
-            _fall_back_where_fast_fails(source)
+        source.log_in()
         yield source
     finally:
         source.close()
@@ -206,14 +230,3 @@ def choose_driver(settings: SourceSettings) -> str:
             'Install membershift[fast], or set driver = "auto".',
         )
     return FAST if present and settings.driver != "plain" else PLAIN
-
-
-def _fall_back_where_fast_fails(source: Source) -> None:
-    """The plain driver has just logged in; where the fast one cannot (a system library is missing), the plain one does it all."""
-    try:
-        source.open_bulk().close()
-    except (SourceError, ImportError, OSError) as error:
-        if source.settings.driver == "fast":
-            raise
-        source._progress.note(f"mssql-python cannot connect ({type(error).__name__}); reading with pymssql, which is slower.")
-        source.driver_name = PLAIN

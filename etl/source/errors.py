@@ -149,7 +149,7 @@ def number_and_text(error: BaseException) -> tuple[int | None, str]:
     """What pymssql says: args are (number, bytes), or ((number, bytes),) when connecting failed.
 
     The number can be a stale one, of the last message any connection of this process got. DB-Library's own number stands in the
-    text: 20018 says that the server sent the number, any other is the failure itself.
+    text: 20018 says that the server sent the number, any other is the failure itself; without one nothing is known.
 
     >>> number_and_text(ValueError((18456, b"Login failed.DB-Lib error message 20018, severity 14")))
     (18456, 'Login failed.')
@@ -166,5 +166,7 @@ def number_and_text(error: BaseException) -> tuple[int | None, str]:
     raw = arguments[1] if len(arguments) > 1 else b""
     text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
     library = _LIBRARY_NUMBER.search(text)
-    number = arguments[0] if library is None or int(library[1]) == _FROM_SERVER else int(library[1])
+    if library is None:
+        return None, ""
+    number = arguments[0] if int(library[1]) == _FROM_SERVER else int(library[1])
     return number, _LIBRARY_TEXT.sub("", text).strip()

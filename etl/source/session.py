@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 import pyarrow as pa
 
 from etl.errors import SourceError
+from etl.names import bracket
 from etl.settings import SourceSettings
 from etl.source.address import Address
 from etl.source.canonical import batch_from_arrow, batch_from_rows
@@ -52,10 +53,17 @@ class PlainSession:
 
     driver_name = PLAIN
 
-    def __init__(self, connection: Any, address: Address, query_timeout_s: float) -> None:
+    def __init__(self, connection: Any, address: Address, query_timeout_s: float, database: str | None) -> None:
         self._connection = connection
         self._address = address
         self._timeout_s = query_timeout_s
+        self._database = database
+
+    def use(self, database: str | None) -> None:
+        """Make `database` the current one; None leaves it, for statements that name their tables in full."""
+        if database is not None and database != self._database:
+            self.execute(f"USE {bracket(database)}")
+            self._database = database
 
     def query(self, sql: str, params: Sequence[object] = ()) -> list[Row]:
         started = time.monotonic()
@@ -185,7 +193,7 @@ def open_plain(settings: SourceSettings, address: Address, database: str | None 
     except pymssql.Error as error:
         number, text = number_and_text(error)
         raise describe(number or NOT_CONNECTED, text, str(address)) from error
-    return PlainSession(connection, address, settings.query_timeout_s)
+    return PlainSession(connection, address, settings.query_timeout_s, database)
 
 
 def open_fast(settings: SourceSettings, address: Address, database: str | None, explain: Explain) -> FastSession:

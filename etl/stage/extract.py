@@ -150,7 +150,7 @@ class Worker:
             raise
 
     def _compare_count(self, task: ChunkTask, snapshot: Snapshot, condition: str, rows: int) -> None:
-        """Compare with what the server counts: drivers have been seen to end a cut stream as if it were complete.
+        """Compare with what the server counts: a check that does not depend on how a driver tells the end of its rows.
 
         Within a snapshot both must agree; without one the difference may be somebody's write, which is then reported.
         """

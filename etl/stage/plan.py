@@ -21,6 +21,8 @@ from etl.stage.manifest import ChunkEntry, ChunkRange, Manifest, TableEntry, now
 
 _DISK_SHARE: Final = 0.5
 """Staged bytes for a byte on the server, indexes included: seldom more (docs/performance.md)."""
+_SMALL_CHUNK_ROWS: Final = 25_000
+"""Cutting finer than this costs more in round trips than it gains."""
 _GIB: Final = 1024**3
 
 
@@ -118,11 +120,12 @@ def reopen_lost_files(manifest: Manifest, stage_dir: Path, progress: Progress) -
 
 
 def begin_new_tables(
-    source: Source, catalog: Catalog, manifest: Manifest, chunk_rows: int, refused: Mapping[SourceTable, str]
+    source: Source, catalog: Catalog, manifest: Manifest, chunk_rows: int, parallel: int, refused: Mapping[SourceTable, str]
 ) -> None:
     """Write the tables that are not in the manifest yet, each with its chunks and the versions to replay changes from.
 
-    The versions of a database are noted before anything of it is read, so that no change can fall between.
+    A table smaller than `parallel` chunks of `chunk_rows` is cut finer, so that every connection has a part of it. The versions
+    of a database are noted before anything of it is read, so that no change can fall between.
     """
     versions: dict[str, Versions] = {}
     isolation: dict[str, str] = {}
@@ -133,7 +136,8 @@ def begin_new_tables(
             versions[name.database] = read_versions(source, name.database)
             isolation[name.database] = "snapshot" if source.allows_snapshot(name.database) else "read committed"
         noted = versions[name.database]
-        edges = find_edges(source.query, table, chunk_rows)
+        size = min(chunk_rows, max(_SMALL_CHUNK_ROWS, -(-table.rows // parallel)))
+        edges = find_edges(source.query, table, size)
         column = range_column(table)
         manifest.begin_table(
             TableEntry(

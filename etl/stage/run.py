@@ -71,6 +71,7 @@ def run_stage(settings: Settings, request: StageRequest, progress: Progress) -> 
     """
     started = time.monotonic()
     stage_dir = settings.stage_dir
+    parallel = request.parallel or settings.stage.parallel
     with (
         only_one(stage_dir),
         open_manifest(stage_dir) as manifest,
@@ -82,12 +83,11 @@ def run_stage(settings: Settings, request: StageRequest, progress: Progress) -> 
         remove_orphans(manifest, stage_dir)
         reopen_lost_files(manifest, stage_dir, progress)
         refused = refuse_unreadable(catalog)
-        begin_new_tables(source, catalog, manifest, settings.stage.chunk_rows, refused)
+        begin_new_tables(source, catalog, manifest, settings.stage.chunk_rows, parallel, refused)
         tasks = open_tasks(catalog, manifest)
         refuse_small_disk(tasks, manifest, stage_dir, settings.stage.min_free_disk_gib)
         show_start(tasks, manifest, progress)
         gentle = Gentle(source, request.max_load, progress)
-        parallel = request.parallel or settings.stage.parallel
         rows = extract_chunks(source, manifest, stage_dir, tasks, parallel=parallel, gentle=gentle, progress=progress)
         refuse_changed_schema(read_wanted(source, settings, request), manifest)
         return StageResult(

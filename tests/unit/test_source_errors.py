@@ -70,6 +70,7 @@ def test_a_stale_number_of_pymssql_is_not_believed() -> None:
     refused = Exception((18456, b"DB-Lib error message 20009, severity 9:\nUnable to connect\nNet-Lib error during ... (111)\n"))
     assert number_and_text(refused) == (20009, "")
     assert describe(*number_and_text(refused), "db1").transient
+    assert number_and_text(Exception((18456, b"Unknown error"))) == (None, "")  # an unknown host name
 
 
 @pytest.mark.parametrize("url", ["mysql://u:p@h", "mssql://h", "mssql://u:p@", "mssql://u:p@h:port", "text with secret"])
