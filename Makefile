@@ -13,7 +13,7 @@ demo: setup ## The main job on a private sandbox: assess, schema, stage, load, r
 	@$(BIN)/membershift demo
 
 test: setup lint ## Lint, types, layers, documentation, and every test that is not a slow proof
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q -n 2 --dist loadfile
 
 lint: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check -q .
