@@ -29,8 +29,8 @@ _OTHERS: Final = frozenset(
         *("datetimeoffset", "uniqueidentifier", "binary", "varbinary"),
     }
 )
-_DENSE: Final = 1.25
-"""Integer keys that fill at least 1/1.25 of their span are cut by arithmetic, without reading them."""
+_DENSE: Final = 2
+"""Integer keys that fill at least half of their span are cut by arithmetic, without reading them; no range is twice as large."""
 
 
 def range_column(table: Table) -> Column | None:

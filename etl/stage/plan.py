@@ -20,7 +20,7 @@ from etl.source.versions import Versions, changes_lost, read_versions
 from etl.stage.manifest import ChunkEntry, ChunkRange, Manifest, TableEntry, now
 
 _DISK_SHARE: Final = 0.5
-"""Staged bytes for a byte on the server, indexes included: seldom more (docs/performance.md)."""
+"""Staged bytes for a byte on the server, indexes included: columns compress well, so it is seldom more."""
 _SMALL_CHUNK_ROWS: Final = 25_000
 """Cutting finer than this costs more in round trips than it gains."""
 _GIB: Final = 1024**3
@@ -124,8 +124,7 @@ def begin_new_tables(
 ) -> None:
     """Write the tables that are not in the manifest yet, each with its chunks and the versions to replay changes from.
 
-    A table smaller than `parallel` chunks of `chunk_rows` is cut finer, so that every connection has a part of it. The versions
-    of a database are noted before anything of it is read, so that no change can fall between.
+    The versions of a database are noted before anything of it is read, so that no change can fall between.
     """
     versions: dict[str, Versions] = {}
     isolation: dict[str, str] = {}
@@ -136,8 +135,7 @@ def begin_new_tables(
             versions[name.database] = read_versions(source, name.database)
             isolation[name.database] = "snapshot" if source.allows_snapshot(name.database) else "read committed"
         noted = versions[name.database]
-        size = min(chunk_rows, max(_SMALL_CHUNK_ROWS, -(-table.rows // parallel)))
-        edges = find_edges(source.query, table, size)
+        edges = find_edges(source.query, table, even_size(table.rows, chunk_rows, parallel))
         column = range_column(table)
         manifest.begin_table(
             TableEntry(
@@ -155,6 +153,16 @@ def begin_new_tables(
             ),
             to_ranges(edges),
         )
+
+
+def even_size(rows: int, chunk_rows: int, parallel: int) -> int:
+    """Rows of a chunk, `chunk_rows` at most, such that all connections get the same number of chunks and end together.
+
+    >>> even_size(1_000_000, 200_000, 2), even_size(100_000, 200_000, 2), even_size(100, 200_000, 2)
+    (166667, 50000, 25000)
+    """
+    rounds = max(1, -(-rows // (chunk_rows * parallel)))
+    return min(chunk_rows, max(_SMALL_CHUNK_ROWS, -(-rows // (rounds * parallel))))
 
 
 def to_ranges(edges: Sequence[str]) -> list[ChunkRange]:
