@@ -10,7 +10,6 @@ from datetime import datetime
 
 import polars as pl
 
-from etl.load.crosswalk import Crosswalk
 from etl.load.target_keys import read_unique_keys
 from etl.mapping.load_mapping import load_mapping
 from etl.progress import Progress
@@ -20,6 +19,7 @@ from etl.reconcile.crosswalk import find_extra_entries
 from etl.reconcile.differences import ReconcileResult, TableResult, summarise
 from etl.reconcile.expected import ReadsArrow
 from etl.reconcile.findings import Rows
+from etl.reconcile.member_ids import MemberIds
 from etl.reconcile.members import Corrections
 from etl.reconcile.outcome import Examined, describe_crosswalk, describe_table
 from etl.reconcile.plan import TablePlan, choose_tables, plan_tables, source_tables
@@ -58,6 +58,15 @@ class Compared:
     result: ReconcileResult
 
 
+@dataclass(frozen=True)
+class Planned:
+    """The tables to compare, every unique key of the target, and the systems that keep their member ids."""
+
+    tables: tuple[TablePlan, ...]
+    unique_keys: UniqueKeys
+    kept: frozenset[str]
+
+
 def run_reconcile(settings: Settings, request: ReconcileRequest, progress: Progress) -> ReconcileResult:
     """Compare rows of the requested tables. Changes nothing.
 
@@ -69,40 +78,44 @@ def run_reconcile(settings: Settings, request: ReconcileRequest, progress: Progr
 
 def compare(settings: Settings, source: Source, request: ReconcileRequest, progress: Progress) -> Compared:
     """Compare, look again, and describe what is still different."""
-    plans, unique_keys = plan_comparison(settings, source, request.tables)
+    planned = plan_comparison(settings, source, request.tables)
     limits = Limits(settings.reconcile.batch_rows, KEPT_ROWS, settings.state_dir / "reconcile")
     with consistent_snapshot(settings.target, 3) as snapshot:
-        sides = open_sides(settings, source, snapshot, limits)
+        sides = open_sides(settings, source, snapshot, limits, planned.kept)
         if request.sample is None:
-            examined = [examine(sides, plan, limits, unique_keys, progress) for plan in plans]
+            examined = [examine(sides, plan, limits, planned.unique_keys, progress) for plan in planned.tables]
         else:
-            examined = [examine_sample(sides, plan, limits, Sample(request.sample), progress) for plan in plans]
+            examined = [examine_sample(sides, plan, limits, Sample(request.sample), progress) for plan in planned.tables]
     wait_s = settings.reconcile.second_look_s if request.second_look_s is None else request.second_look_s
     if wait_s and any(differs(one) for one in examined):
         examined = look_twice(settings, source, examined, wait_s, progress)
     return Compared(tuple(examined), describe(settings, snapshot.taken_at, snapshot.note or "", examined, request.sample))
 
 
-def plan_comparison(settings: Settings, source: Source, tables: Sequence[str]) -> tuple[tuple[TablePlan, ...], UniqueKeys]:
-    """The tables to compare, and every unique key of the target."""
+def plan_comparison(settings: Settings, source: Source, tables: Sequence[str]) -> Planned:
+    """Read what both sides look like, and compile the mapping against it."""
     mapping = load_mapping(settings.mapping, settings.config_dir)
     catalog = read_catalog(source, settings.source.databases, source_tables(choose_tables(mapping, tables)))
     with connect_bulk(settings.target) as connection:
         columns = read_target_columns(connection, settings.target.schema_name)
-        return plan_tables(mapping, catalog, columns, tables), read_unique_keys(connection, settings.target.schema_name)
+        return Planned(
+            tables=plan_tables(mapping, catalog, columns, tables),
+            unique_keys=read_unique_keys(connection, settings.target.schema_name),
+            kept=frozenset(name for name, system in mapping.systems.items() if system.ids == "keep"),
+        )
 
 
-def open_sides(settings: Settings, source: Source, snapshot: Snapshot, limits: Limits) -> Sides:
+def open_sides(settings: Settings, source: Source, snapshot: Snapshot, limits: Limits, kept: frozenset[str]) -> Sides:
     """Three connections at one instant of the target, and a way to read the source."""
     stream, entries, asks = snapshot.connections
-    crosswalk = Crosswalk(entries, settings.target.schema_name, limits.folder / "crosswalk")
+    members = MemberIds(entries, settings.target.schema_name, limits.folder / "crosswalk", kept)
     return Sides(
         open_source=lambda database: reading(source, database),
         ask=source.query,
         stream=stream,
         asks=asks,
-        crosswalk=Corrections(crosswalk.lookup),
-        entries=lambda system: crosswalk.known(system).size,
+        crosswalk=Corrections(members.lookup),
+        entries=members.size,
         schema=settings.target.schema_name,
         state_schema=settings.target.state_schema,
     )
