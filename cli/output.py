@@ -73,7 +73,7 @@ def show_document(document: Document) -> None:
     verdict = document.verdict
     mark = f"[bold {COLOURS[verdict.status]}]{MARKS[verdict.status]} {tr(document.lang, WORDS[verdict.status])}[/]"
     screen.print(f"[bold]{escape(document.title)}[/]")
-    screen.print(f"{mark}  {escape(verdict.text)}", highlight=False)
+    screen.print(f"{mark}  {escape(verdict.text)}", highlight=False, soft_wrap=True)
     if document.figures:
         width = max(len(figure.label) for figure in document.figures)
         for figure in document.figures:

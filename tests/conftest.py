@@ -118,6 +118,12 @@ def settings_for(tmp_path: Path) -> SettingsFactory:
     return build
 
 
+@pytest.fixture(autouse=True)
+def _wide_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Screens do not fold their tables to the terminal that the tests happen to run in."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Slow proofs run only when asked for: `make proof` gives -m proof."""
     if "proof" in str(config.getoption("-m") or ""):

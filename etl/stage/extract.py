@@ -15,13 +15,14 @@ import pyarrow as pa
 
 from etl.names import SourceTable
 from etl.progress import Progress
+from etl.source.catalog import Catalog, Table
 from etl.source.connect import Snapshot, Source
 from etl.source.errors import ServerError
 from etl.source.extract import select_statement
 from etl.source.gentle import Gentle
 from etl.source.ranges import range_condition
 from etl.source.versions import Versions, was_changed
-from etl.stage.manifest import Manifest
+from etl.stage.manifest import Manifest, TableEntry
 from etl.stage.plan import ChunkTask
 from etl.stage.write import WrittenChunk, write_chunk
 
@@ -88,7 +89,7 @@ class Extraction:
             self.open_chunks[name] -= 1
             last = self.open_chunks[name] == 0
         if last:
-            finish_table(self.source, self.manifest, task, moved=name in self.moved)
+            finish_table(self.source, self.manifest, task.table, task.entry, moved=name in self.moved)
             self.progress.finish(str(name))
 
 
@@ -183,7 +184,15 @@ def extract_chunks(
     return extraction.rows
 
 
-def finish_table(source: Source, manifest: Manifest, task: ChunkTask, *, moved: bool) -> None:
+def finish_table(source: Source, manifest: Manifest, table: Table, entry: TableEntry, *, moved: bool) -> None:
     """Note that a table is whole, and whether it was written to since its versions were noted."""
-    versions = Versions(task.entry.ct_version, task.entry.row_version)
-    manifest.finish_table(task.table.name, changed=True if moved else was_changed(source, task.table, versions))
+    versions = Versions(entry.ct_version, entry.row_version)
+    manifest.finish_table(table.name, changed=True if moved else was_changed(source, table, versions))
+
+
+def finish_whole_tables(source: Source, catalog: Catalog, manifest: Manifest) -> None:
+    """Finish tables whose last chunk was committed by a run that was killed before it could say so: they have no task left."""
+    for entry in manifest.tables():
+        table = catalog.tables.get(entry.name)
+        if table is not None and entry.finished_at is None and all(chunk.done for chunk in manifest.chunks(entry.name)):
+            finish_table(source, manifest, table, entry, moved=False)

@@ -13,7 +13,7 @@ from etl.settings import Settings
 from etl.source.catalog import Catalog, read_catalog
 from etl.source.connect import Source, open_source
 from etl.source.gentle import Gentle
-from etl.stage.extract import extract_chunks
+from etl.stage.extract import extract_chunks, finish_whole_tables
 from etl.stage.lock import only_one
 from etl.stage.manifest import Manifest, open_manifest
 from etl.stage.plan import (
@@ -89,6 +89,7 @@ def run_stage(settings: Settings, request: StageRequest, progress: Progress) -> 
         show_start(tasks, manifest, progress)
         gentle = Gentle(source, request.max_load, progress)
         rows = extract_chunks(source, manifest, stage_dir, tasks, parallel=parallel, gentle=gentle, progress=progress)
+        finish_whole_tables(source, catalog, manifest)
         refuse_changed_schema(read_wanted(source, settings, request), manifest)
         return StageResult(
             tables=summarise(manifest, catalog.tables),

@@ -61,5 +61,10 @@ def test_nothing_names_a_person(demo: tuple[DemoResult, str], tmp_path: Path) ->
 
 
 def is_telling(value: str) -> bool:
-    """Long enough that finding it is no accident: three Chinese characters, or seven of anything."""
-    return len(value) >= 7 or (len(value) >= 3 and all("一" <= character <= "鿿" for character in value))
+    """Long enough that finding it is no accident: three Chinese characters, or seven of anything but one repeated digit."""
+    return len(set(value)) > 1 and (len(value) >= 7 or is_chinese_name(value))
+
+
+def is_chinese_name(value: str) -> bool:
+    """Three Chinese characters or more."""
+    return len(value) >= 3 and all("一" <= character <= "鿿" for character in value)

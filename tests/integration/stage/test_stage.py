@@ -6,10 +6,11 @@ import json
 import random
 import shutil
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -68,6 +69,16 @@ def test_a_second_run_reads_nothing_again(settings: Settings, seeded: Seeded) ->
     assert run_stage(settings, request, Silent()).rows_read == 0
     assert files == {path: path.stat().st_mtime_ns for path in settings.stage_dir.glob("*/*.parquet")}
     assert [table.name for table in run_stage(settings, request, Silent()).tables] == [seeded.table("Card"), seeded.table("Note")]
+
+
+def test_killed_right_after_its_last_chunk_a_table_becomes_whole_on_the_next_run(settings: Settings, seeded: Seeded) -> None:
+    run_stage(settings, StageRequest(), Silent())
+    with closing(sqlite3.connect(settings.stage_dir / "manifest.db")) as manifest, manifest:
+        manifest.execute("UPDATE staged_table SET finished_at = NULL, changed = NULL")
+    assert not stage_status(settings).complete
+    again = run_stage(settings, StageRequest(), Silent())
+    assert (again.rows_read, again.complete) == (0, True)
+    assert stage_status(settings).complete
 
 
 def test_restart_takes_a_table_anew(settings: Settings, seeded: Seeded) -> None:
