@@ -18,9 +18,11 @@ from etl.source.address import address_of
 from etl.target.address import Address as TargetAddress
 from etl.target.address import read_address
 
-
 # rowversion is left out: neither peer can write it, and neither do we.
-COLUMNS = "MemberId, Name, Gender, Phone, Email, IdCard, UnionId, Birthday, Address, Tier, Points, Balance, StoreCode, CreatedAt, UpdatedAt"
+COLUMNS = (
+    "MemberId, Name, Gender, Phone, Email, IdCard, UnionId, Birthday, Address, "
+    "Tier, Points, Balance, StoreCode, CreatedAt, UpdatedAt"
+)
 
 
 def member_sql(rows: int) -> str:
