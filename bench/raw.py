@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import polars as pl
 
@@ -103,7 +104,7 @@ def load_files(settings: Settings, table: str, columns: Sequence[str], paths: Se
     return len(paths)
 
 
-def connect(settings: Settings):  # type: ignore[no-untyped-def]  # MySQLdb has no types
+def connect(settings: Settings) -> Any:
     """A plain mysqlclient connection with raw results and the session settings that ours have."""
     import MySQLdb
 

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from etl.errors import RefusedError
-from etl.load.key_index import KeyIndex, KeyIndexBuilder, in_buckets, sorted_buckets
+from etl.load.key_index import KeyIndex, KeyIndexBuilder, in_buckets, longest_key, sorted_buckets
 from etl.load.runs import RunRecord
 from etl.load.sql import sql
 from etl.target.bulk import BulkConnection
@@ -55,11 +55,9 @@ def number_keys(folder: Path, read_keys: ReadKeys, known: KeyIndex, block: Block
 
     Memory is bounded: keys are cut into buckets by their order, and each bucket is collected by a pass of its own over the keys.
     """
-    count, fits, width = 0, True, 1
+    count, fits = 0, True
     bounds = sorted_buckets(read_keys(), BUCKET_KEYS)
-    for keys in read_keys():
-        width = max(width, int(keys.str.len_bytes().max() or 1))  # type: ignore[arg-type]  # polars types max() of any dtype
-    with KeyIndexBuilder(folder, width) as builder:
+    with KeyIndexBuilder(folder, longest_key(read_keys())) as builder:
         for low, high in in_buckets(bounds):
             bucket = collect_bucket(read_keys(), low, high)
             ids = known.lookup(bucket)

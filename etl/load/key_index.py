@@ -156,6 +156,15 @@ def build_index(folder: Path, width: int, entries: Iterable[tuple[pl.Series, pl.
         return builder.finish()
 
 
+def longest_key(keys: Iterable[pl.Series]) -> int:
+    """Bytes of the longest key: the width an index of them needs; at least 1.
+
+    >>> longest_key([pl.Series(["a", None]), pl.Series(["三"])])
+    3
+    """
+    return max((int(series.drop_nulls().str.len_bytes().to_numpy().max(initial=1)) for series in keys), default=1)
+
+
 def sorted_buckets(keys: Iterable[pl.Series], bucket_keys: int) -> list[str]:
     """Upper bounds that cut text keys into buckets of about `bucket_keys`, from a sample of one key in 64."""
     samples: list[pl.Series] = []

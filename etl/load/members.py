@@ -8,7 +8,7 @@ import polars as pl
 
 from etl.load.allocate import Block, plan_allocated
 from etl.load.crosswalk import keep_ids
-from etl.load.key_index import KeyIndexBuilder
+from etl.load.key_index import KeyIndexBuilder, longest_key
 from etl.load.part import LoadPart
 from etl.load.prepare import Prepared
 from etl.load.runs import RunRecord, newest_detail
@@ -43,7 +43,7 @@ def plan_accepted(prepared: Prepared, part: LoadPart) -> None:
     Costs one more pass over the part's rows, without writing any.
     """
     assert part.system is not None
-    width = max((int(keys.str.len_bytes().max() or 1) for keys in read_member_keys(part)), default=1)  # type: ignore[arg-type]  # polars types max() of any dtype
+    width = longest_key(read_member_keys(part))
     with KeyIndexBuilder(prepared.folder / f"accepted-{part.system.name}", width) as builder:
         for chunk in part.chunks:
             for frame in chunk.read(part.transform.source_columns):
@@ -57,7 +57,7 @@ def plan_accepted(prepared: Prepared, part: LoadPart) -> None:
 def plan_members_dry(prepared: Prepared, part: LoadPart) -> None:
     """For a dry run: every staged member counts as known, without an id being taken."""
     assert part.system is not None
-    width = max((int(keys.str.len_bytes().max() or 1) for keys in read_member_keys(part)), default=1)  # type: ignore[arg-type]  # polars types max() of any dtype
+    width = longest_key(read_member_keys(part))
     with KeyIndexBuilder(prepared.folder / f"dry-{part.system.name}", width) as builder:
         for keys in read_member_keys(part):
             known = keys.drop_nulls()
