@@ -165,6 +165,9 @@ def answer(link: socket.socket, context: ssl.SSLContext) -> None:
         reply = b"\xaa" + struct.pack("<H", len(token)) + token + b"\xfd" + struct.pack("<HHQ", 2, 0, 0)
         tls.write(HEADER.pack(4, 1, HEADER.size + len(reply), 0, 1, 0) + reply)
         link.sendall(outgoing.read())
+        link.shutdown(socket.SHUT_WR)
+        while link.recv(4096):  # closing with bytes unread would reset the connection, and the reply with it
+            pass
 
 
 def send(link: socket.socket, kind: int, payload: bytes) -> None:
