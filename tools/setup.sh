@@ -1,41 +1,64 @@
 #!/usr/bin/env bash
 # Everything a bare Debian machine with Python 3.11 lacks, said aloud: system packages, uv, the locked environment.
-# Safe to repeat; a second run finds everything there and takes a second or two.
+# Safe to repeat; a second run finds everything there, takes about a second and needs no network.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 say() { printf 'setup: %s\n' "$*"; }
+has() { command -v "$1" >/dev/null; }
 
-# A package is needed when the thing it brings is not there; asking for the thing also works where it came another way.
-# mariadb-server-core: the server program alone, no service. The rest builds mysqlclient and runs the SQL Server ODBC driver.
-missing=()
-PATH="$PATH:/usr/sbin:/usr/local/sbin"
-command -v mariadbd >/dev/null && command -v mariadb-install-db >/dev/null || missing+=(mariadb-server-core)
-command -v gcc >/dev/null || missing+=(gcc libc6-dev)
-command -v pkg-config >/dev/null || missing+=(pkg-config)
-pkg-config --exists libmariadb 2>/dev/null || missing+=(libmariadb-dev)
-for library in libssl.so.3:libssl3 libltdl.so.7:libltdl7 libkrb5.so.3:libkrb5-3 libgssapi_krb5.so.2:libgssapi-krb5-2; do
-  ldconfig -p 2>/dev/null | grep -q "${library%%:*}" || missing+=("${library##*:}")
-done
+# Debian keeps daemons and ldconfig out of an ordinary user's PATH.
+PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+
+# A package is asked for when the thing it brings is not there: it may have come another way.
+missing=() # the packages
+reasons=() # and for the reader, what each group of them is for
+need() {   # need REASON PACKAGE...
+  reasons+=("$1: ${*:2}")
+  missing+=("${@:2}")
+}
+
 python=$(command -v python3.11 || command -v python3 || true)
 if [ -z "$python" ]; then
-  missing+=(python3 python3-dev python3-venv)
+  need "Python" python3 python3-dev python3-venv
+elif ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+  say "Python 3.11 or newer is needed, and $python is $("$python" -V 2>&1). Debian 12 and later bring it."
+  exit 3
 else
-  "$python" -c 'import sys, sysconfig, pathlib; sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists())' || missing+=(python3-dev)
-  command -v uv >/dev/null || [ -x .tools/bin/uv ] || "$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+  "$python" -c 'import sys, sysconfig, pathlib; sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists())' \
+    || need "headers of Python, to build mysqlclient" python3-dev
+  has uv || [ -x .tools/bin/uv ] || "$python" -c 'import ensurepip, venv' 2>/dev/null \
+    || need "virtual environments, to install uv in one" python3-venv
 fi
 
+# The programs alone, no service: nothing is started, and nothing listens. my_print_defaults is used by mariadb-install-db.
+has mariadbd && has mariadb-install-db || need "MariaDB's server program, for the sandbox and the tests" mariadb-server-core
+has my_print_defaults || need "what sets up MariaDB's data folder" mariadb-client-core
+{ has gcc && echo '#include <stdlib.h>' | gcc -E -x c - >/dev/null 2>&1; } || need "a C compiler, to build mysqlclient" gcc libc6-dev
+has pkg-config || need "pkg-config, to build mysqlclient" pkg-config
+{ has pkg-config && pkg-config --exists libmariadb; } || need "MariaDB's client library, for mysqlclient" libmariadb-dev
+for library in libssl.so.3:libssl3 libltdl.so.7:libltdl7 libkrb5.so.3:libkrb5-3 libgssapi_krb5.so.2:libgssapi-krb5-2; do
+  ldconfig -p | grep -F "${library%%:*}" >/dev/null || need "a library of the SQL Server driver" "${library##*:}"
+done
+
 if [ ${#missing[@]} -gt 0 ]; then
-  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    say "installing system packages: ${missing[*]}"
-    export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq
-    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-  else
-    say "these system packages are missing: ${missing[*]}"
-    say "install them (apt-get install -y ${missing[*]}), then run this again"
+  say "this machine lacks"
+  printf 'setup:   %s\n' "${reasons[@]}"
+  if [ "$(id -u)" != 0 ] || ! has apt-get; then
+    say "installing them takes root. Run this, then the same make command again:"
+    say "  sudo apt-get update && sudo apt-get install -y --no-install-recommends ${missing[*]}"
     exit 3
   fi
+  say "installing them with apt-get; no service is started"
+  export DEBIAN_FRONTEND=noninteractive
+  log=$(mktemp)
+  if ! { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}"; } </dev/null >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    say "apt-get failed; the whole log is $log"
+    exit 3
+  fi
+  rm -f "$log"
+  python=$(command -v python3.11 || command -v python3)
 fi
 
 uv=$(command -v uv || true)
@@ -43,11 +66,15 @@ if [ -z "$uv" ]; then
   uv=.tools/bin/uv
   if [ ! -x "$uv" ]; then
     say "installing uv into .tools/"
-    "$(command -v python3.11 || command -v python3)" -m venv .tools
+    "$python" -m venv --clear .tools
     .tools/bin/pip install --quiet --disable-pip-version-check uv
   fi
 fi
 
-say "the locked environment, in .venv/"
-UV_PYTHON_DOWNLOADS=never "$uv" sync --quiet --locked --all-extras --all-groups
+export UV_PYTHON_DOWNLOADS=never
+if [ ! -x .venv/bin/membershift ]; then
+  say "downloading the locked packages into .venv/ (about 300 MB; a minute or less on a good line)"
+  export UV_PYTHON="$python"
+fi
+"$uv" sync --quiet --locked --all-extras --all-groups
 say "ready: .venv/bin/membershift --help"
