@@ -191,13 +191,8 @@ def exported_document(result: Exported, lang: str) -> Document:
 
 def retry_document(result: RetryResult, lang: str) -> Document:
     """What a retry did, or would do."""
-    heads = (
-        tr(lang, "Part"), tr(lang, "Waiting"), tr(lang, "Found in the stage"), tr(lang, "Loaded"), tr(lang, "Already there"),
-        tr(lang, "Rejected"),
-    )  # fmt: skip
-    rows = tuple((part.part, part.waiting, part.staged, part.loaded, part.unchanged, part.rejected) for part in result.parts)
     figures = {"loaded": f"{result.loaded:,}", "rejected": f"{result.rejected:,}"}
-    if not result.parts:
+    if not any(part.waiting for part in result.parts) and not result.filled:
         verdict = Verdict("ok", tr(lang, "Nothing is in quarantine."))
     elif result.executed:
         told = tr(lang, "{loaded} rows left the quarantine, {rejected} stay in it.", **figures)
@@ -205,6 +200,67 @@ def retry_document(result: RetryResult, lang: str) -> Document:
     else:
         told = tr(lang, "Nothing was changed: {loaded} rows would leave the quarantine, {rejected} would stay.", **figures)
         verdict = Verdict("warn", told)
-    steps = (tr(lang, "Prove it: `membershift reconcile rows`."),) if result.executed and result.loaded else ()
-    tables = (Table(tr(lang, "Parts"), heads, rows),) if rows else ()
-    return Document(tr(lang, "Retry of rejected rows"), verdict, tables=tables, next_steps=steps, lang=lang)
+    return Document(
+        tr(lang, "Retry of rejected rows"),
+        verdict,
+        figures=(Figure(tr(lang, "Rows that got their member"), result.filled),) if result.filled else (),
+        tables=retry_tables(result, lang),
+        next_steps=retry_steps(result, lang),
+        lang=lang,
+    )
+
+
+def retry_tables(result: RetryResult, lang: str) -> tuple[Table, ...]:
+    """What left the quarantine, and which rows got a member."""
+    tables = (waiting_table(result, lang), lacking_table(result, lang), left_out_table(result, lang))
+    return tuple(table for table in tables if table.rows)
+
+
+def waiting_table(result: RetryResult, lang: str) -> Table:
+    """What became of the rows in quarantine."""
+    heads = (
+        tr(lang, "Part"), tr(lang, "Waiting"), tr(lang, "Found in the stage"), tr(lang, "Loaded"), tr(lang, "Already there"),
+        tr(lang, "Rejected"),
+    )  # fmt: skip
+    waiting = (part for part in result.parts if part.waiting)
+    rows = tuple((part.part, part.waiting, part.staged, part.loaded, part.unchanged, part.rejected) for part in waiting)
+    return Table(tr(lang, "Parts"), heads, rows)
+
+
+def lacking_table(result: RetryResult, lang: str) -> Table:
+    """What became of the rows that had been loaded without their member."""
+    heads = (
+        tr(lang, "Part"), tr(lang, "Loaded without member"), tr(lang, "Found in the stage"), tr(lang, "Member filled in"),
+        tr(lang, "Still without member"),
+    )  # fmt: skip
+    lacking = ((part.part, part.refilled) for part in result.parts if part.refilled.noted)
+    rows = tuple((name, rows.noted, rows.staged, rows.filled, rows.noted - rows.filled) for name, rows in lacking)
+    note = tr(lang, "A row stays without member as long as nobody is loaded whom its legacy id stands for.")
+    return Table(tr(lang, "Rows whose member was unknown"), heads, rows, note=note)
+
+
+def left_out_table(result: RetryResult, lang: str) -> Table:
+    """What a retry of the parts that were not asked for would do."""
+    heads = (tr(lang, "Part"), tr(lang, "Would leave the quarantine"), tr(lang, "Would get their member"))
+    rows = tuple((part.part, part.loaded + part.unchanged, part.refilled.filled) for part in result.left_out)
+    note = tr(lang, "Their members are loaded by now, but these parts were not asked for.")
+    return Table(tr(lang, "Rows of other parts that can follow"), heads, rows, note=note)
+
+
+def retry_steps(result: RetryResult, lang: str) -> tuple[str, ...]:
+    """What to do next."""
+    steps = []
+    for part in result.left_out:
+        command = f"`membershift load rejects retry --table {part.part} --execute`"
+        told = {"part": part.part, "rows": f"{part.loaded + part.unchanged + part.refilled.filled:,}", "command": command}
+        steps.append(tr(lang, "{rows} rows of {part} can follow their members: {command}.", **told))
+    for part in result.parts:
+        if part.unstaged:
+            command = f"`membershift reconcile repair --table {part.target} --execute`"
+            told = {"part": part.part, "rows": f"{part.unstaged:,}", "command": command}
+            steps.append(
+                tr(lang, "{rows} rows of {part} are not in the stage any more: {command} gives them their member.", **told)
+            )
+    if result.executed and (result.loaded or result.filled):
+        steps.append(tr(lang, "Prove it: `membershift reconcile rows`."))
+    return tuple(steps)
