@@ -35,6 +35,7 @@ from etl.source.tls import check_reachable
 
 HEADER = struct.Struct(">BBHHBB")
 OFFERS_TLS = bytes([0, 0, 11, 0, 6, 1, 0, 17, 0, 1, 0xFF, 15, 0, 7, 208, 0, 0, 1])
+PATIENCE_S = 60
 FAST = importlib.util.find_spec("mssql_python") is not None
 
 
@@ -47,7 +48,7 @@ class Secured:
 
     def settings(self, host: str = "localhost", **more: object) -> SourceSettings:
         url = SecretStr(f"mssql://sa:hush@{host}:{self.port}")
-        return SourceSettings(url=url, connect_timeout_s=5, retries=0, **more)  # type: ignore[arg-type]  # settings by name
+        return SourceSettings(url=url, connect_timeout_s=PATIENCE_S, retries=0, **more)  # type: ignore[arg-type]  # settings by name
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
 def test_a_certificate_of_a_trusted_authority_is_accepted_by_both_drivers(secured: Secured) -> None:
     settings = secured.settings(tls="verify", tls_ca=secured.authority)
     address = address_of(settings)
-    check_reachable(address, 5)
+    check_reachable(address, PATIENCE_S)
     with pytest.raises(ServerError, match="refused the login") as caught:
         open_plain(settings, address)
     assert caught.value.number == 18456
@@ -96,7 +97,7 @@ def test_trust_encrypts_without_asking_who_it_is(secured: Secured) -> None:
 def test_an_authority_that_cannot_be_read_is_a_mistake_of_the_configuration(secured: Secured, tmp_path: Path) -> None:
     for path in (tmp_path / "none.pem", secured.authority.parent / "server.key"):
         with pytest.raises(ConfigurationError, match="tls_ca"):
-            check_reachable(address_of(secured.settings(tls="verify", tls_ca=path)), 5)
+            check_reachable(address_of(secured.settings(tls="verify", tls_ca=path)), PATIENCE_S)
 
 
 def make_certificates(folder: Path) -> Path:
