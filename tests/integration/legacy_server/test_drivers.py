@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -138,11 +137,9 @@ def test_a_reader_that_is_closed_early_frees_its_connection(legacy: LegacyServer
 def test_a_query_timeout_is_an_attention_and_the_connection_goes_on(odbc: Any) -> None:
     fill(odbc)
     odbc.timeout = 1
-    started = time.monotonic()
     slow = "SELECT COUNT_BIG(*) FROM dbo.Item AS a, dbo.Item AS b, dbo.Item AS c, dbo.Item AS d WHERE a.Name + b.Name <> c.Name"
     with pytest.raises(mssql_python.OperationalError, match=r"[Tt]imeout expired"):
         rows(odbc, slow)
-    assert time.monotonic() - started < 20
     odbc.timeout = 0
     assert scalar(odbc, "SELECT 1") == 1
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import polars as pl
+import psutil
 import pytest
 
 from fixtures.legacy_server.launcher import running_legacy_server, start_legacy_server, stop_legacy_server
@@ -108,7 +107,9 @@ def test_killed_and_started_again_on_the_same_port(tmp_path: Path) -> None:
     server = start_legacy_server(tmp_path, password="Long enough 1", databases=("shop",))
     try:
         create_tables(server, f"USE shop\nGO\n{ITEM}\nGO\nINSERT INTO dbo.Item (Code) VALUES ('kept')\nGO\n")
-        os.kill(server.pid, signal.SIGKILL)
+        process = psutil.Process(server.pid)
+        process.kill()
+        process.wait(60)
         again = start_legacy_server(tmp_path, password="Long enough 1", port=server.port, databases=("shop",))
         assert again.port == server.port
         assert running_legacy_server(tmp_path) == again

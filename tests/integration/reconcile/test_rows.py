@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -168,7 +167,9 @@ def test_a_row_that_is_refused_but_not_in_quarantine_is_missing(moved: Settings,
     assert "not in quarantine" in difference.note
 
 
-def test_what_is_gone_at_the_second_look_does_not_count(moved: Settings, target: BulkConnection, damage: Damage) -> None:
+def test_what_is_gone_at_the_second_look_does_not_count(
+    moved: Settings, target: BulkConnection, damage: Damage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A change on its way to the target is no difference; one that stays is."""
     (kept, passing, gone) = (int(row[0]) for row in target.query("SELECT entry_id FROM points_ledger ORDER BY entry_id LIMIT 3"))
     damage(
@@ -179,19 +180,20 @@ def test_what_is_gone_at_the_second_look_does_not_count(moved: Settings, target:
         tables=("points_ledger",),
     )
 
-    def arrive() -> None:
-        """What a sync would do a moment later."""
-        time.sleep(1.0)
+    waited: list[float] = []
+
+    def arrive(seconds: float) -> None:
+        """What a sync would do between the looks."""
+        waited.append(seconds)
         with connect_bulk(moved.target) as connection, connection.transaction():
             connection.execute(f"UPDATE points_ledger SET delta = delta - 1 WHERE entry_id = {passing}")
             connection.execute("DELETE FROM points_ledger WHERE entry_id = 3999999999999999")
 
     first = compare(moved, "points_ledger")
     assert first.total_differences == 5
-    arriving = threading.Thread(target=arrive)
-    arriving.start()
+    monkeypatch.setattr("etl.reconcile.run.time", SimpleNamespace(sleep=arrive))
     result = compare(moved, "points_ledger", second_look_s=6)
-    arriving.join()
+    assert waited == [6]
     assert {(difference.kind, difference.key) for difference in differences(result)} == {
         (Kind.CHANGED, f"entry_id={kept}"),
         (Kind.MISSING, f"entry_id={gone}"),

@@ -14,6 +14,9 @@ from etl.stage.manifest import open_manifest
 from etl.stage.summary import stage_status
 from tests.integration.stage.stage_tables import Seeded
 
+LATEST_S = 120.0
+"""Nothing here takes so long on the busiest machine."""
+
 
 def kill_after(settings: Settings, config: Path, *, chunks: int, delay_s: float) -> None:
     """Start a stage, and kill it a moment after `chunks` chunks are done."""
@@ -28,7 +31,7 @@ def kill_after(settings: Settings, config: Path, *, chunks: int, delay_s: float)
 def finish(settings: Settings, config: Path) -> None:
     """Run a stage to its end."""
     with start_stage(config) as process:
-        output, errors = process.communicate(timeout=120)
+        output, errors = process.communicate(timeout=LATEST_S)
     assert process.returncode == 0, f"exit {process.returncode}: {errors} {output}"
     assert json.loads(output)["verdict_status"] == "ok"
     assert stage_status(settings).complete
@@ -36,7 +39,7 @@ def finish(settings: Settings, config: Path) -> None:
 
 def wait_for(settings: Settings, *, chunks: int, process: subprocess.Popen[str] | None = None) -> None:
     """Until so many chunks are done."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + LATEST_S
     while done_chunks(settings) < chunks or not (settings.stage_dir / "manifest.db").exists():
         if process is not None and process.poll() is not None:
             return
