@@ -13,41 +13,46 @@ from etl.reconcile.invariant_model import InvariantResult, Values, add, number
 from etl.reconcile.invariant_spec import OrphanRule
 
 if TYPE_CHECKING:
-    from etl.reconcile.invariants import Look
+    from etl.reconcile.invariant_sides import Look
 
 LONGEST_CHAIN: Final = 100
 """Merges of merges: a chain as long as this goes in a circle."""
 
 
+COMPLETE: Final = """
+SELECT s.source, COUNT(*) FROM {schema}.member_source AS s
+JOIN {schema}.member AS m ON m.member_id = s.member_id GROUP BY s.source"""
+
+
 def count_rows(look: Look, mapping: Mapping) -> InvariantResult:
     """Each target table has the rows of its source tables, less those in quarantine."""
+    asked = [look.ask_target_soon(count_target(table.target), 1) for table in mapping.tables]
     source: list[dict[tuple[str, ...], Values]] = []
     aside: list[dict[tuple[str, ...], Values]] = []
-    target: dict[tuple[str, ...], Values] = {}
     for table in mapping.tables:
         for part in table.parts:
             rows = look.source.scalar(" ".join(("SELECT COUNT_BIG(*) FROM", part.source.quoted)))
             source.append({(table.target,): (number(rows),)})
             aside.append({(table.target,): (number(len(look.quarantine.texts(part.name))),)})
-        name = f"{backtick(look.schema)}.{backtick(table.target)}"
-        target[(table.target,)] = (number(look.target.scalar(" ".join(("SELECT COUNT(*) FROM", name)))),)
+    target = add([counted.result() for counted in asked])
     return judge_sums("counts", "Rows of each table", ("rows",), add(source), add(aside), target)
+
+
+def count_target(table: str) -> str:
+    """How many rows a target table has, under its name."""
+    return " ".join((f"SELECT '{table}', COUNT(*) FROM", f"{{schema}}.{backtick(table)}"))
 
 
 def complete_crosswalk(look: Look, mapping: Mapping) -> InvariantResult:
     """Each legacy member of each system leads to a member that is there."""
+    asked = look.ask_target_soon(COMPLETE, 1)
     source: dict[tuple[str, ...], Values] = {}
     aside: dict[tuple[str, ...], Values] = {}
     for name, system in mapping.systems.items():
         source[(name,)] = (number(look.source.scalar(" ".join(("SELECT COUNT_BIG(*) FROM", system.table.quoted)))),)
         parts = [part.name for part in mapping.parts if part.defines_member == system]
         aside[(name,)] = (number(sum(len(look.quarantine.texts(part)) for part in parts)),)
-    target = look.ask_target(
-        "SELECT s.source, COUNT(*) FROM {schema}.member_source AS s "
-        "JOIN {schema}.member AS m ON m.member_id = s.member_id GROUP BY s.source",
-        1,
-    )
-    return judge_sums("crosswalk_complete", "Each legacy member id leads to a member", ("ids",), source, aside, target)
+    return judge_sums("crosswalk_complete", "Each legacy member id leads to a member", ("ids",), source, aside, asked.result())
 
 
 MEMBERS: Final = """

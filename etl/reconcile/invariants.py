@@ -4,7 +4,7 @@ itself."""
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -12,52 +12,26 @@ from zoneinfo import ZoneInfo
 
 from etl.mapping.load_mapping import load_mapping
 from etl.mapping.model import Mapping
-from etl.names import backtick
 from etl.progress import Progress
 from etl.reconcile.crosswalk_rules import complete_crosswalk, count_rows, crosswalk_orphans
 from etl.reconcile.invariant_compare import judge_orphans, judge_rules, judge_sums
-from etl.reconcile.invariant_model import InvariantResult, InvariantsResult, Rows, Values, Verdict, add, number, text
+from etl.reconcile.invariant_model import InvariantResult, InvariantsResult, Rows, Values, Verdict, add, text
+from etl.reconcile.invariant_sides import ALWAYS, Look, TargetPool, fill
 from etl.reconcile.invariant_spec import Except, Invariants, OrphanRule, RowRule, SumsRule, load_invariants
 from etl.reconcile.quarantined_keys import QuarantinedKeys
 from etl.settings import Settings
 from etl.source.catalog import read_catalog
-from etl.source.connect import Source, open_source
-from etl.target.bulk import BulkConnection
+from etl.source.connect import open_source
 from etl.target.snapshot import consistent_snapshot
 
-ALWAYS = "1 = 1"
-NEVER = "1 = 0"
+AT_ONCE = 4
+"""Checks at once, and with them connections to either side; fewer where a pool is smaller."""
+
 KEYS_PER_QUERY = 500
 MOST_EXPLAINED = 20_000
 """Rows of one rule in which the sides differ and that are looked into; of more, it is only said that they differ."""
 
-
-@dataclass(frozen=True)
-class Look:
-    """Both sides, and what stands for the placeholders in the rules' SQL."""
-
-    source: Source
-    target: BulkConnection
-    schema: str
-    quarantine: QuarantinedKeys
-    zone: str
-    minutes: int
-    as_of: datetime | None
-
-    def ask_source(self, sql: str, groups: int, *, only: str = ALWAYS, **excepts: str) -> dict[tuple[str, ...], Values]:
-        """Rows of the source: `groups` columns name them, the others are values."""
-        as_of = f"CONVERT(datetime2(0), '{self.as_of:%Y-%m-%dT%H:%M:%S}', 126)" if self.as_of else "NULL"
-        filled = fill(sql, only=only, zone=self.zone, minutes=str(self.minutes), as_of=as_of)
-        for name, condition in excepts.items():
-            filled = filled.replace(f"{{except {name}}}", condition)
-        return grouped(self.source.query(filled), groups)
-
-    def ask_target(self, sql: str, groups: int) -> dict[tuple[str, ...], Values]:
-        """The same for the target, at its snapshot."""
-        moment = self.as_of - timedelta(minutes=self.minutes) if self.as_of else None
-        as_of = f"CAST('{moment:%Y-%m-%d %H:%M:%S}' AS DATETIME(6))" if moment else "NULL"
-        filled = fill(sql, zone=self.zone, minutes=str(self.minutes), as_of=as_of, schema=backtick(self.schema))
-        return grouped(self.target.query(filled.replace("%", "%%") if "%" in filled else filled, ()), groups)
+Check = Callable[[], InvariantResult]
 
 
 def run_invariants(settings: Settings, progress: Progress) -> InvariantsResult:
@@ -67,25 +41,46 @@ def run_invariants(settings: Settings, progress: Progress) -> InvariantsResult:
     """
     mapping = load_mapping(settings.mapping, settings.config_dir)
     rules = load_invariants(mapping)
-    with open_source(settings.source, progress) as source, consistent_snapshot(settings.target, 1) as snapshot:
-        (target,) = snapshot.connections
+    at_once = min(AT_ONCE, settings.source.pool_size, settings.target.pool_size)
+    with (
+        open_source(settings.source, progress) as source,
+        consistent_snapshot(settings.target, at_once) as snapshot,
+        ThreadPoolExecutor(at_once, "target") as soon,
+    ):
+        target = TargetPool(snapshot.connections)
         catalog = read_catalog(source, settings.source.databases, mapping.source_tables())
         quarantine = QuarantinedKeys(target, settings.target.state_schema, mapping, catalog)
         as_of = end_of_day(source.scalar(rules.as_of)) if rules.as_of else None
         zone, minutes = zone_offset(mapping.time_zone, as_of)
-        look = Look(source, target, settings.target.schema_name, quarantine, zone, minutes, as_of)
-        steps = list(checks(look, mapping, rules))
-        progress.start("invariants", len(steps), "rules")
-        results: list[InvariantResult] = []
-        for check in steps:
-            results.append(check())
-            progress.advance("invariants", 1)
-        progress.finish("invariants")
+        look = Look(source, target, soon, settings.target.schema_name, quarantine, zone, minutes, as_of)
+        results = run_checks(list(checks(look, mapping, rules)), soon, at_once, progress)
         failed = any(result.verdict is Verdict.DIFFERS for result in results)
-        return InvariantsResult(tuple(results), snapshot.taken_at, as_of, failed, notes_of(mapping, rules))
+        notes = notes_of(mapping, rules) + ((snapshot.note,) if snapshot.note else ())
+        return InvariantsResult(tuple(results), snapshot.taken_at, as_of, failed, notes)
 
 
-def checks(look: Look, mapping: Mapping, rules: Invariants) -> Iterator[Callable[[], InvariantResult]]:
+def run_checks(steps: Sequence[Check], soon: Executor, at_once: int, progress: Progress) -> list[InvariantResult]:
+    """Several checks at once; what each found, in the order of `steps`.
+
+    The last ones begin first: they read the largest tables, and none of them shall be left alone at the end. The first
+    error ends it all, once the statements under way have ended.
+    """
+    progress.start("invariants", len(steps), "rules")
+    with ThreadPoolExecutor(at_once, "check") as pool:
+        running = [pool.submit(check) for check in reversed(steps)]
+        try:
+            for done in as_completed(running):
+                done.result()
+                progress.advance("invariants", 1)
+        except BaseException:
+            for executor in (pool, soon):
+                executor.shutdown(wait=False, cancel_futures=True)
+            raise
+    progress.finish("invariants")
+    return [done.result() for done in reversed(running)]
+
+
+def checks(look: Look, mapping: Mapping, rules: Invariants) -> Iterator[Check]:
     """Every check, in the order of the report."""
     yield partial(count_rows, look, mapping)
     for sums in rules.sums:
@@ -101,19 +96,20 @@ def checks(look: Look, mapping: Mapping, rules: Invariants) -> Iterator[Callable
 def check_sums(look: Look, rule: SumsRule) -> InvariantResult:
     """Sums by group; rows in quarantine are summed up from the source, by key."""
     groups = len(rule.groups)
+    target = look.ask_target_soon(rule.target, groups)
     source = add([look.ask_source(part.sql, groups) for part in rule.sources])
-    target = look.ask_target(rule.target, groups)
     aside = add(
         [look.ask_source(part.sql, groups, only=only) for part in rule.sources for only in look.quarantine.conditions(part.part)]
     )
-    return judge_sums(rule.name, rule.title, rule.values, source, aside, target)
+    return judge_sums(rule.name, rule.title, rule.values, source, aside, target.result())
 
 
 def check_rule(look: Look, rule: RowRule) -> InvariantResult:
     """Rows that break a rule."""
     nothing = {one.name: ALWAYS for one in rule.excepts}
+    asked = look.ask_target_soon(rule.target, 1)
     source = look.ask_source(rule.source, 1, **nothing)
-    target = look.ask_target(rule.target, 1)
+    target = asked.result()
     return judge_rules(rule.name, rule.title, rule.values, source, target, lambda keys: without_quarantine(look, rule, keys))
 
 
@@ -153,25 +149,14 @@ def except_condition(look: Look, one: Except, owned: Sequence[tuple[Any, str]], 
 
 def check_orphans(look: Look, rule: OrphanRule) -> InvariantResult:
     """Rows without a parent."""
+    asked = look.ask_target_soon(rule.target, 1)
     source = look.ask_source(rule.source, 1) if rule.source else {}
-    target = look.ask_target(rule.target, 1)
+    target = asked.result()
     parents: set[str] = set()
     if target:
         for part, prefix in zip(rule.parents, rule.prefixes, strict=True):
             parents.update(prefix + key for key in look.quarantine.texts(part))
     return judge_orphans(rule.name, rule.title, source, target, parents)
-
-
-def grouped(rows: Sequence[Sequence[object]], groups: int) -> dict[tuple[str, ...], Values]:
-    """Rows by their group; groups that differ only in trailing spaces are one."""
-    return add([{tuple(text(value) for value in row[:groups]): tuple(number(value) for value in row[groups:])} for row in rows])
-
-
-def fill(sql: str, **values: str) -> str:
-    """Put values in place of {names}. Braces of anything else stay."""
-    for name, value in values.items():
-        sql = sql.replace(f"{{{name}}}", value)
-    return sql.strip()
 
 
 def end_of_day(last: datetime | None) -> datetime | None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, Protocol
 
 import polars as pl
 
 from etl.names import backtick
 from etl.reconcile.by_key import text
 from etl.reconcile.plan import PART, SOURCE, PartPlan, TablePlan, decode_keys
-from etl.target.bulk import BulkConnection
 
 ON_TARGET: Final = "differs_from_target"
 """Rows with this reason are on the target, with other values: load does not overwrite them."""
@@ -20,11 +19,17 @@ LONGEST_KEY: Final = 400
 """membershift.reject holds no longer keys."""
 
 
+class Asks(Protocol):
+    """What answers small questions about the target: a connection, or several of them."""
+
+    def query(self, sql: str, params: Sequence[object] | None = None) -> list[tuple[Any, ...]]: ...
+
+
 @dataclass
 class Quarantine:
     """The quarantine of one target table, read through `connection`: about 100 bytes of memory a row in it."""
 
-    connection: BulkConnection
+    connection: Asks
     state_schema: str
     plan: TablePlan
     _keys: dict[int, frozenset[str]] = field(default_factory=dict)
@@ -55,7 +60,7 @@ class Quarantine:
 QUARANTINED: Final = "__quarantined"
 
 
-def quarantined_keys(connection: BulkConnection, state_schema: str, part: str) -> list[str]:
+def quarantined_keys(connection: Asks, state_schema: str, part: str) -> list[str]:
     """Source keys, as rejects name them, of a part's rows that are not on the target because load put them aside."""
     table = f"{backtick(state_schema)}.reject"
     where = "WHERE mapping_part = %s AND settled_at IS NULL AND reason <> %s"

@@ -13,10 +13,9 @@ from etl.mapping.compile import polars_schema
 from etl.mapping.model import Mapping as TableMappings
 from etl.reconcile.by_key import KEYS_PER_QUERY, key_condition, key_literal
 from etl.reconcile.plan import KEY_END, split_keys
-from etl.reconcile.quarantine import quarantined_keys
+from etl.reconcile.quarantine import Asks, quarantined_keys
 from etl.source.catalog import Catalog, Table
 from etl.source.extract import canonical_schema
-from etl.target.bulk import BulkConnection
 
 SEPARATOR: Final = re.compile(r"(?<!\\)((?:\\\\)*)\|")
 
@@ -25,7 +24,7 @@ SEPARATOR: Final = re.compile(r"(?<!\\)((?:\\\\)*)\|")
 class QuarantinedKeys:
     """Keys of rows that are not on the target because load put them aside, by part."""
 
-    connection: BulkConnection
+    connection: Asks
     state_schema: str
     mapping: TableMappings
     catalog: Catalog

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from etl.errors import ConfigurationError
+from etl.errors import ConfigurationError, TargetError
 from etl.mapping.load_mapping import load_mapping
+from etl.progress import Silent
 from etl.reconcile.invariant_compare import judge_orphans, judge_rules, judge_sums
-from etl.reconcile.invariant_model import Rows, Verdict
+from etl.reconcile.invariant_model import InvariantResult, Rows, Verdict
 from etl.reconcile.invariant_spec import load_invariants, read_rules
+from etl.reconcile.invariants import run_checks
 from etl.settings import MappingSettings
 
 
@@ -92,3 +98,33 @@ def test_a_mistake_in_the_rules_is_named(tmp_path: Path, text: str, names: str) 
     with pytest.raises(ConfigurationError) as caught:
         read_rules(path, {"member/crm"})
     assert names in caught.value.message
+
+
+def test_checks_run_at_once_and_are_told_in_their_own_order() -> None:
+    """The order of a report must not hang on which statement ended first."""
+    both_run = threading.Barrier(2, timeout=10)  # neither passes alone
+
+    def check(name: str) -> InvariantResult:
+        both_run.wait()
+        return judge_sums(name, "t", ("rows",), {}, {}, {})
+
+    with ThreadPoolExecutor(1) as soon:
+        results = run_checks([partial(check, name) for name in ("a", "b", "c", "d")], soon, 2, Silent())
+    assert [result.name for result in results] == ["a", "b", "c", "d"]
+
+
+def test_the_first_check_that_fails_ends_the_others() -> None:
+    """No statement that waits is sent any more once it is known that there is nothing to tell."""
+    begun: list[str] = []
+
+    def check(name: str) -> InvariantResult:
+        begun.append(name)
+        if name == "last":
+            raise TargetError("The server is gone.", "Start it.")
+        time.sleep(0.2)
+        return judge_sums(name, "t", ("rows",), {}, {}, {})
+
+    with ThreadPoolExecutor(1) as soon, pytest.raises(TargetError):
+        run_checks([partial(check, name) for name in ("first", "a", "b", "c", "last")], soon, 1, Silent())
+    assert "first" not in begun
+    assert begun[0] == "last"

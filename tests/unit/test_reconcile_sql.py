@@ -11,7 +11,8 @@ import pytest
 from etl.names import SourceTable
 from etl.reconcile.actual import select
 from etl.reconcile.by_key import key_condition, statement
-from etl.reconcile.invariants import fill, zone_offset
+from etl.reconcile.invariant_sides import fill
+from etl.reconcile.invariants import zone_offset
 from etl.reconcile.members import WrongLink
 from etl.reconcile.plan import PartPlan, TablePlan, decode_keys, encode_keys
 from etl.reconcile.write_rows import delete_row, insert_row, link_row, update_row
