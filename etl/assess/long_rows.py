@@ -29,7 +29,7 @@ def long_row_statement(table: Table, sample: Sample) -> str:
     """T-SQL: how many rows may exceed the limit in UTF-8, the least key among them, and the longest in bytes here."""
     sizes = [f"ISNULL(DATALENGTH(t.{bracket(column.name)}), 0) * {growth(column)}" for column in long_columns(table)]
     length = " + ".join(sizes)
-    key = f"MIN({key_text(table.key, 't')})" if table.key else "CAST(NULL AS nvarchar(1))"
+    key = f"MIN({key_text(table, 't')})" if table.key else "CAST(NULL AS nvarchar(1))"
     return (
         f"SELECT COUNT_BIG(*), {key} FROM {table.name.quoted} AS t{sample.clause} "  # noqa: S608 - quoted names only
         f"WHERE {length} > {LONGEST_ROW}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from etl.assess.model import Finding
+from etl.assess.personal_names import personal_kind
 from etl.assess.sampling import Sample
 from etl.names import SourceTable, bracket
 from etl.source.catalog import Asks, Column, Table
@@ -17,6 +18,9 @@ FAMILIES: Final = {
     "uniqueidentifier": "guid",
 }
 """Types that can point at each other."""
+
+KEY_COLLATION: Final = "Latin1_General_100_BIN2"
+"""Of keys shown as text: there since SQL Server 2008, whatever the server's own collation."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ def orphan_statement(relation: Relation, tables: Mapping[SourceTable, Table], sa
     pairs = list(zip(relation.columns, relation.parent_columns, strict=True))
     given = " AND ".join(f"c.{bracket(column)} IS NOT NULL" for column in relation.columns)
     same = " AND ".join(f"p.{bracket(theirs)} = {child_value(child, mine, parent, theirs)}" for mine, theirs in pairs)
-    key = f"MIN({key_text(child.key, 'c')})" if child.key else "CAST(NULL AS nvarchar(1))"
+    key = f"MIN({key_text(child, 'c')})" if child.key else "CAST(NULL AS nvarchar(1))"
     return (
         f"SELECT COUNT_BIG(*), {key} FROM {child.name.quoted} AS c{sample.clause} WHERE {given} "  # noqa: S608 - quoted names only
         f"AND NOT EXISTS (SELECT 1 FROM {parent.name.quoted} AS p WHERE {same})"
@@ -103,10 +107,22 @@ def child_value(child: Table, mine: str, parent: Table, theirs: str) -> str:
     return f"c.{bracket(mine)} COLLATE {wanted}" if differs else f"c.{bracket(mine)}"
 
 
-def key_text(key: tuple[str, ...], alias: str) -> str:
-    """T-SQL that shows a key as text, parts joined by a bar."""
-    parts = [f"CONVERT(nvarchar(400), {alias}.{bracket(name)})" for name in key]
-    return " + N'|' + ".join(parts)
+def key_text(table: Table, alias: str) -> str:
+    """T-SQL that shows the key of `table` as text, parts joined by a bar; a part that is personal by its name is not shown.
+
+    Text is put into one collation: MIN refuses what is joined from columns of several (error 468). Bytes are shown in
+    hexadecimal.
+    """
+    return " + N'|' + ".join(key_part(table, table.by_name[name], alias) for name in table.key)
+
+
+def key_part(table: Table, column: Column, alias: str) -> str:
+    """One column of a key as text."""
+    value = f"{alias}.{bracket(column.name)}"
+    if personal_kind(column.name, table.name.name):
+        return "N'***'"
+    style = ", 1" if column.type_name in ("binary", "varbinary") else ""
+    return f"(CONVERT(nvarchar(400), {value}{style}) COLLATE {KEY_COLLATION})"
 
 
 def check_orphans(source: Asks, relation: Relation, tables: Mapping[SourceTable, Table], sample: Sample) -> Iterator[Finding]:

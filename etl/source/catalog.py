@@ -137,11 +137,11 @@ def open_databases(source: Asks, wanted: Sequence[str] = ()) -> tuple[str, ...]:
 
 
 def _pick(found: Mapping[SourceTable, Table], wanted: Sequence[SourceTable]) -> dict[SourceTable, Table]:
-    """The wanted tables; names match in any case, as they do on the server."""
+    """The wanted tables. Names match in any case, as they do on most servers; where two differ in nothing else, exactly."""
     by_lower = {str(name).lower(): table for name, table in found.items()}
     picked: dict[SourceTable, Table] = {}
     for name in wanted:
-        table = by_lower.get(str(name).lower())
+        table = found.get(name) or by_lower.get(str(name).lower())
         if table is None:
             near = difflib.get_close_matches(str(name).lower(), by_lower, n=1)
             hint = f"Did you mean {by_lower[near[0]].name}? " if near else ""

@@ -116,16 +116,21 @@ def canonical_schema(table: Table) -> pa.Schema:
 
 
 def select_statement(table: Table, where: str = "", *, ordered: bool = True) -> str:
-    """SELECT of all items, restricted by `where` (T-SQL condition), in key order where there is a key."""
+    """SELECT of all items, restricted by `where` (T-SQL condition), in key order where there is a key.
+
+    A name alone in ORDER BY is the item of that name: a key cast to nvarchar would be sorted as such, without its index and, in
+    a SQL collation, in another order. With the table's alias before it, it is the column.
+    """
     items = ", ".join(
         item.expression if item.expression == bracket(item.name) else f"{item.expression} AS {bracket(item.name)}"
         for item in select_list(table)
     )
-    parts = ["SELECT", items, "FROM", table.name.quoted]
+    sort = ordered and bool(table.key)
+    parts = ["SELECT", items, "FROM", f"{table.name.quoted} AS t" if sort else table.name.quoted]
     if where:
         parts += ["WHERE", where]
-    if ordered and table.key:
-        parts += ["ORDER BY", ", ".join(bracket(name) for name in table.key)]
+    if sort:
+        parts += ["ORDER BY", ", ".join(f"t.{bracket(name)}" for name in table.key)]
     return " ".join(parts)
 
 

@@ -77,7 +77,8 @@ def _edge_expression(column: Column) -> str:
     name = bracket(column.name)
     if column.type_name not in _TEXT:
         return name
-    characters = column.max_length if column.type_name in _NARROW_TEXT else column.max_length // 2
+    # A key has 1,700 bytes at most, whatever its column declares; nvarchar ends at 4,000 characters.
+    characters = min(column.max_length if column.type_name in _NARROW_TEXT else column.max_length // 2, 4000)
     return f"CONVERT(varbinary({characters * 2}), CONVERT(nvarchar({characters}), {name}))"
 
 

@@ -134,3 +134,14 @@ def test_conditions_are_open_below_and_closed_above() -> None:
         "[K] > 'b'",
     ]
     assert range_condition("K", None, None) == ""
+
+
+def test_a_key_declared_longer_than_nvarchar_allows_is_still_read() -> None:
+    asked: list[str] = []
+
+    def ask(sql: str) -> Sequence[Sequence[Any]]:
+        asked.append(sql)
+        return []
+
+    find_edges(ask, keyed("varchar", 10, max_length=8000), 5)
+    assert "CONVERT(varbinary(8000), CONVERT(nvarchar(4000), [K]))" in asked[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from etl.assess.relations import Relation, find_relations, orphan_statement
+from etl.assess.relations import Relation, find_relations, key_text, orphan_statement
 from etl.assess.sampling import Sample
 from etl.names import SourceTable
 from etl.source.catalog import ForeignKey
@@ -53,7 +53,8 @@ def test_numbers_do_not_point_at_text() -> None:
 def test_orphans_are_counted_by_one_select() -> None:
     relation = Relation(LEDGER.name, ("MemberId",), MEMBER.name, ("MemberId",))
     assert orphan_statement(relation, by_name(MEMBER, LEDGER), WHOLE) == (
-        "SELECT COUNT_BIG(*), MIN(CONVERT(nvarchar(400), c.[EntryId])) FROM [crm].[dbo].[PointsLedger] AS c "
+        "SELECT COUNT_BIG(*), MIN((CONVERT(nvarchar(400), c.[EntryId]) COLLATE Latin1_General_100_BIN2)) "
+        "FROM [crm].[dbo].[PointsLedger] AS c "
         "WHERE c.[MemberId] IS NOT NULL "
         "AND NOT EXISTS (SELECT 1 FROM [crm].[dbo].[Member] AS p WHERE p.[MemberId] = c.[MemberId])"
     )
@@ -72,3 +73,18 @@ def test_text_is_compared_in_the_collation_of_the_parent(collation: str, expecte
     store = table("pos.dbo.Store", column("StoreCode", "varchar", 8, collation=collation), key=("StoreCode",))
     relation = Relation(MEMBER.name, ("StoreCode",), SourceTable("pos", "dbo", "Store"), ("StoreCode",))
     assert f"p.[StoreCode] = c.[StoreCode]{expected})" in orphan_statement(relation, by_name(MEMBER, store), WHOLE)
+
+
+def test_a_key_of_several_collations_is_shown_in_one_and_a_personal_part_not_at_all() -> None:
+    key = ("SaleNo", "Mobile", "Token")
+    child = table(
+        "pos.dbo.Slip",
+        column("SaleNo", "varchar", 20, collation="Chinese_PRC_CI_AS"),
+        column("Mobile", "varchar", 20, collation="Latin1_General_CI_AS"),
+        column("Token", "binary", 8),
+        key=key,
+    )
+    assert key_text(child, "c") == (
+        "(CONVERT(nvarchar(400), c.[SaleNo]) COLLATE Latin1_General_100_BIN2) + N'|' + N'***' + N'|' + "
+        "(CONVERT(nvarchar(400), c.[Token], 1) COLLATE Latin1_General_100_BIN2)"
+    )

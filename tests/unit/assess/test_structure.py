@@ -107,6 +107,6 @@ def test_a_table_of_few_but_huge_rows_is_sampled_by_bytes() -> None:
 def test_long_rows_are_measured_by_the_server() -> None:
     subject = table("d.dbo.T", column("Id"), column("Doc", "nvarchar", -1), column("Scan", "varbinary", -1), key=("Id",))
     assert long_row_statement(subject, Sample(None, 9)) == (
-        "SELECT COUNT_BIG(*), MIN(CONVERT(nvarchar(400), t.[Id])) FROM [d].[dbo].[T] AS t "
+        "SELECT COUNT_BIG(*), MIN((CONVERT(nvarchar(400), t.[Id]) COLLATE Latin1_General_100_BIN2)) FROM [d].[dbo].[T] AS t "
         "WHERE ISNULL(DATALENGTH(t.[Doc]), 0) * 1.5 + ISNULL(DATALENGTH(t.[Scan]), 0) * 1.0 > 6291456"
     )
