@@ -2,6 +2,8 @@
 .PHONY: help setup demo test lint docs proof bench clean
 .DEFAULT_GOAL := help
 BIN := .venv/bin
+# Hundreds of short processes run here: let them keep the bytecode of our own modules.
+export PYTHONDONTWRITEBYTECODE :=
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10

@@ -76,5 +76,6 @@ if [ ! -x .venv/bin/membershift ]; then
   say "downloading the locked packages into .venv/ (about 300 MB; a minute or less on a good line)"
   export UV_PYTHON="$python"
 fi
-"$uv" sync --quiet --locked --all-extras --all-groups
+# Compiled once here: else every start compiles what it imports (a second) wherever Python may not write bytecode.
+"$uv" sync --quiet --locked --all-extras --all-groups --compile-bytecode
 say "ready: .venv/bin/membershift --help"

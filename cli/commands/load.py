@@ -22,7 +22,7 @@ Canary = Annotated[str | None, typer.Option("--canary", metavar="SHARE", help="L
 AsIs = Annotated[str | None, typer.Option("--as-is", metavar="TABLE", help="Move this source table without a mapping.")]
 AsName = Annotated[str | None, typer.Option("--as", metavar="NAME", help="Name of the target table of --as-is.")]
 AcceptMapping = Annotated[bool, typer.Option("--accept-mapping", help="Go on although the mapping changed since the load began.")]
-NoIndexes = Annotated[bool, typer.Option("--no-indexes", help="Leave the secondary indexes to `membershift schema up`.")]
+NoIndexes = Annotated[bool, typer.Option("--no-indexes", help="Leave the secondary indexes, and counting the rows for them, to later.")]
 Reason = Annotated[str | None, typer.Option("--reason", help="Only this reason, such as too_long.")]
 Settled = Annotated[bool, typer.Option("--settled", help="Also lines whose row is loaded by now.")]
 
@@ -83,9 +83,12 @@ def run(
 def finish(settings: Settings, request: LoadRequest, result: LoadResult, progress: Progress, *, indexes: bool) -> None:
     """Build the indexes once the whole mapping is loaded, then let the target count its rows."""
     from etl.load.finish import analyze_tables
-    from migrations.schema.commands import indexes_up
 
-    if indexes and request.as_is is None and not request.tables and result.complete:
+    if not indexes:
+        return
+    if request.as_is is None and not request.tables and result.complete:
+        from migrations.schema.commands import indexes_up
+
         progress.start("indexes", None)
         indexes_up(settings.target)
         progress.finish("indexes")

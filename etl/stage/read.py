@@ -93,7 +93,8 @@ class Stage:
             parquet = pq.ParquetFile(file, pre_buffer=False)
             names = None if columns is None else list(columns)
             if parquet.metadata.num_rows == 0:
-                yield pa.RecordBatch.from_pylist([], schema=parquet.read(columns=names).schema)
+                schema = parquet.read(columns=names).schema
+                yield pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)
                 return
             yield from parquet.iter_batches(batch_size=rows, columns=names, use_threads=False)
 
