@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from etl.checks import here, source_rights, source_server, target_server
 from etl.checks.clocks import Skew, judge_pair, judge_skew
 from etl.checks.model import Check, CheckResult, DoctorResult, from_error, run_checks
+from etl.checks.source_hidden import check_hidden
 from etl.errors import ConfigurationError, OpsError
 from etl.settings import Settings
 from etl.source.connect import Source, open_source
@@ -59,6 +60,7 @@ def source_checks(source: Source, settings: Settings, skews: dict[str, Skew]) ->
         ("encryption", lambda: source_server.check_encryption(source, settings.source)),
         ("databases", lambda: source_server.check_databases(source, settings.source)),
         ("rights", lambda: source_rights.check_rights(source, settings.source)),
+        ("masks and row filters", lambda: check_hidden(source, settings.source)),
         ("right VIEW SERVER STATE", lambda: source_rights.check_server_state(source, settings.source)),
         ("least rights", lambda: source_rights.check_least_rights(source)),
         ("clock", check_clock),

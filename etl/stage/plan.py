@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,9 +12,10 @@ from etl.errors import ConfigurationError, RefusedError
 from etl.mapping.model import Mapping as TableMappings
 from etl.names import SourceTable
 from etl.progress import Progress
-from etl.source.catalog import Catalog, Table
+from etl.source.catalog import Asks, Catalog, Table
 from etl.source.connect import Source
 from etl.source.extract import canonical_schema, left_out
+from etl.source.hidden import masked_columns
 from etl.source.ranges import find_edges, range_column
 from etl.source.versions import Versions, changes_lost, read_versions
 from etl.stage.manifest import ChunkEntry, ChunkRange, Manifest, TableEntry, now
@@ -43,6 +44,16 @@ def refuse_unreadable(catalog: Catalog) -> dict[SourceTable, str]:
         if bad:
             refused[name] = "; ".join(bad)
     return refused
+
+
+def refuse_masked(source: Asks, tables: Collection[SourceTable]) -> dict[SourceTable, str]:
+    """Tables of which the login sees a mask instead of values, each with the columns: what it would stage is not the data."""
+    masked = masked_columns(source, dict.fromkeys(table.database for table in tables))
+    return {
+        name: f"{', '.join(columns)}: shown masked to this login, see membershift doctor"
+        for name, columns in masked.items()
+        if name in tables
+    }
 
 
 def refuse_missing_columns(catalog: Catalog, mappings: TableMappings) -> None:

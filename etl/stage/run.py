@@ -23,6 +23,7 @@ from etl.stage.plan import (
     open_tasks,
     refuse_changed_schema,
     refuse_lost_changes,
+    refuse_masked,
     refuse_missing_columns,
     refuse_small_disk,
     refuse_unreadable,
@@ -82,7 +83,7 @@ def run_stage(settings: Settings, request: StageRequest, progress: Progress) -> 
         check_against_past(source, catalog, manifest, settings)
         remove_orphans(manifest, stage_dir)
         reopen_lost_files(manifest, stage_dir, progress)
-        refused = refuse_unreadable(catalog)
+        refused = refuse_unreadable(catalog) | refuse_masked(source, catalog.tables)
         begin_new_tables(source, catalog, manifest, settings.stage.chunk_rows, parallel, refused)
         tasks = open_tasks(catalog, manifest)
         refuse_small_disk(tasks, manifest, stage_dir, settings.stage.min_free_disk_gib)
