@@ -22,6 +22,11 @@ SENTINELS: Final = (date(1900, 1, 1), date(9999, 12, 31))
 SMALL_END: Final = date(2079, 6, 6)
 """Dates that old programs wrote for "none" and "for ever" (docs/assess.md); the last is the end of smalldatetime."""
 
+TEXT_SENTINELS: Final = ("0000-00-00", *(day.isoformat() for day in SENTINELS))
+"""The same where dates are kept as text; the first is how MySQL writes no date."""
+DATE_TEXT: Final = range(10, 41)
+"""Bytes of a text column that may hold dates: there are no others in a longer one."""
+
 FIRST_YEAR: Final = 1000
 """MySQL and TiDB promise DATETIME and DATE from the year 1000 on; earlier ones may be stored, without a promise."""
 
@@ -67,7 +72,7 @@ def checks_for_column(column: Column, code_page: int, staged: frozenset[str]) ->
 
 
 def text_checks(column: Column, code_page: int, staged: frozenset[str]) -> list[ColumnCheck]:
-    """Lone surrogates, control characters, trailing spaces, characters that the code page cannot hold."""
+    """Lone surrogates, control characters, trailing spaces, sentinels kept as text, characters that the code page cannot hold."""
     value = pl.col(column.name)
     damaged = f"{column.name}{DAMAGED_SUFFIX}"
     checks: list[ColumnCheck] = []
@@ -86,6 +91,10 @@ def text_checks(column: Column, code_page: int, staged: frozenset[str]) -> list[
     elif column.max_length // 2 >= FULL_LENGTH_FROM and column.type_name != "nchar":
         full = (value.str.len_chars() >= column.max_length // 2).fill_null(value=False)
         checks.append(ColumnCheck("fills_column", "info", column.name, full, (("length", str(column.max_length // 2)),)))
+    if column.max_length in DATE_TEXT:
+        for none in TEXT_SENTINELS:
+            given = value.str.starts_with(none).fill_null(value=False)
+            checks.append(ColumnCheck("sentinel_date", "warn", column.name, given, (("date", none),)))
     if column.type_name in WIDE_TEXT:
         lost = value.str.contains(outside_code_page(code_page)).fill_null(value=False)
         page = (("code_page", str(code_page)),)

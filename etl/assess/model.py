@@ -13,15 +13,15 @@ Severity = Literal["bad", "warn", "info"]
 
 @dataclass(frozen=True)
 class Rates:
-    """How fast data moves, for the estimate. Defaults: two cores for both servers and us, 16-column member rows, on TiDB 8.5
-    (docs/performance.md); `bench/move.py` measures them on other machines.
+    """How fast data moves, for the estimate. Defaults: two cores for both servers and us, on TiDB 8.5 (docs/performance.md):
+    `stage` and `load` of members, each with its crosswalk entry; for indexes, what the demo's load took beyond that.
 
     `target_bytes_ratio`: disk on the target for one byte of staged Arrow data, one replica, compressed. `parquet_ratio`: the
     same for the stage, used where nothing of a table was read.
     """
 
-    extract_rows_per_s: float = 250_000
-    load_rows_per_s: float = 80_000
+    extract_rows_per_s: float = 200_000
+    load_rows_per_s: float = 33_000
     index_rows_per_s: float = 60_000
     parquet_ratio: float = 0.35
     target_bytes_ratio: float = 1.0

@@ -223,6 +223,11 @@ def estimate_table(estimate: Estimate, lang: str) -> Table:
         note += " " + tr(lang, "The first was measured just now; --load-rate and --index-rate set the others.")
     else:
         note += " " + tr(lang, "Set them with --extract-rate, --load-rate and --index-rate.")
+    assumed = "Rates not measured here assume two cores for both servers and this program (docs/performance.md)."
+    measure = (
+        "Measure yours with one large table and a target for tests: `membershift stage` and `membershift load` report theirs."
+    )
+    note += " ".join(("", tr(lang, assumed), tr(lang, measure)))
     return Table(tr(lang, "Time and space"), tuple(tr(lang, column) for column in columns), rows, note)
 
 

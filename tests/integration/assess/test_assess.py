@@ -103,7 +103,7 @@ def test_trailing_spaces(assessed: AssessResult, retailer: LegacyData) -> None:
 
 
 def test_sentinel_dates_and_dates_out_of_range(assessed: AssessResult, retailer: LegacyData) -> None:
-    expected = planted(retailer, "sentinel_date") + planted(retailer, "null_forbidden")
+    expected = planted(retailer, "sentinel_date") + planted(retailer, "null_forbidden") + zero_dates(retailer)
     assert by_column(found(assessed, "sentinel_date")) == expected
     assert by_column(found(assessed, "date_out_of_range")) == Counter(
         {place: rows for place, rows in planted(retailer, "bad_date").items() if place[1] == "LastLoginAt"}
@@ -158,6 +158,28 @@ def test_what_the_mapping_would_reject(assessed: AssessResult, retailer: LegacyD
             expected["mapping_reject", *place, reason] += rows
     assert rejected == expected
     assert not found(assessed, "mapping_misfit")
+
+
+def zero_dates(data: LegacyData) -> Counter[tuple[str, str]]:
+    """Planted as bad_date, and by rule a way to write "none": MySQL's 0000-00-00."""
+    keys = data.frame("truth_defect").filter(kind="bad_date", column="Birthday")["key"].to_list()
+    cards = data.frame("pos.dbo.PosMember").filter(pl.col("CardNo").is_in(keys), Birthday="0000-00-00")
+    return Counter({("pos.dbo.PosMember", "Birthday"): cards.height})
+
+
+def test_bad_phones_cards_and_dates_are_exactly_those_planted(assessed: AssessResult, retailer: LegacyData) -> None:
+    noted = found(assessed, "mapping_note")
+    of_reason = {reason: Counter({(t, c): n for (_, t, c, r), n in noted.items() if r == reason}) for *_, reason in noted}
+    assert planted(retailer, "bad_phone").keys() == {
+        ("crm.dbo.Member", "Phone"), ("pos.dbo.PosMember", "Phone"), ("ecom.dbo.Account", "Phone")
+    }  # fmt: skip
+    assert of_reason["bad_phone"] == planted(retailer, "bad_phone")
+    assert of_reason["id_card_check_digit"] == planted(retailer, "bad_id_check")
+    birthdays = Counter({place: rows for place, rows in planted(retailer, "bad_date").items() if place[1] == "Birthday"})
+    assert zero_dates(retailer).total() > 0
+    assert of_reason["bad_date"] + zero_dates(retailer) == birthdays
+    logins = planted(retailer, "bad_date") - birthdays  # before the year 1000, which the target does not promise to hold
+    assert of_reason["out_of_range"] == logins
 
 
 def test_duplicates_come_near_the_truth(assessed: AssessResult, retailer: LegacyData) -> None:

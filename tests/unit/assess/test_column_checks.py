@@ -114,3 +114,11 @@ def test_the_sample_key_is_that_of_the_first_row_that_has_it() -> None:
     tally_batch([tally], pl.DataFrame({"T": ["c", "d "]}), pl.Series(["3", "4"]))
     tally_batch([tally], pl.DataFrame({"T": ["e "]}), pl.Series(["5"]))
     assert (tally.count, tally.sample_key) == (2, "4")
+
+
+@pytest.mark.parametrize(("value", "date", "expected"), [
+    ("0000-00-00", "0000-00-00", 1), ("0000-00-00 00:00:00", "0000-00-00", 1), ("9999-12-31", "9999-12-31", 1),
+    ("1900-01-02", "1900-01-01", 0), ("不详", "0000-00-00", 0),
+])  # fmt: skip
+def test_sentinels_kept_as_text(value: str, date: str, expected: int) -> None:
+    assert count(column("T", "varchar", 20), pl.DataFrame({"T": [value]}), "sentinel_date", date=date) == expected
