@@ -5,7 +5,7 @@ from __future__ import annotations
 from etl.assess.model import AssessResult, DuplicateEstimate, Estimate, Finding
 from reports.document import Document, Figure, Table, Verdict, human_bytes, human_duration
 from reports.documents.assess_texts import CHANGE_SOURCES, IDENTIFIERS, MEANING, NOTES
-from reports.text import tr
+from reports.text import told, tr
 
 STATUS = {"bad": "bad", "warn": "warn", "info": "ok"}
 
@@ -90,7 +90,7 @@ def finding_table(result: AssessResult, lang: str) -> Table:
 def finding_row(finding: Finding, lang: str) -> tuple[object, ...]:
     """One pitfall in words."""
     meaning, remedy = MEANING[finding.code]
-    values = dict(finding.values)
+    values = {name: told(lang, value) for name, value in finding.values}
     return (
         STATUS[finding.severity],
         tr(lang, meaning, **values),

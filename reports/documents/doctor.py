@@ -6,7 +6,7 @@ from typing import Any
 
 from etl.checks.model import CheckResult, DoctorResult
 from reports.document import Document, Table, Verdict
-from reports.text import tr
+from reports.text import told, tr
 
 STATUS = {"ok": "ok", "warn": "warn", "fail": "bad"}
 SIDES = {"here": "This machine", "source": "Source", "target": "Target"}
@@ -45,7 +45,7 @@ def side_table(result: DoctorResult, side: str, lang: str) -> Table | None:
 
 def check_row(check: CheckResult, lang: str) -> tuple[object, ...]:
     """One check in words."""
-    values = dict(check.values)
+    values = {name: told(lang, value) for name, value in check.values}
     remedy = "" if check.status == "ok" or not check.remedy else tr(lang, check.remedy, **values)
     return STATUS[check.status], name_of(check.name, lang), tr(lang, check.found, **values), remedy
 

@@ -6,7 +6,7 @@ from etl.load.export_rejects import Exported, RejectList
 from etl.load.model import CanaryResult, LoadResult, TableLoad
 from etl.load.retry_rejects import RetryResult
 from reports.document import Document, Figure, Table, Verdict, human_duration
-from reports.text import tr
+from reports.text import told, tr
 
 
 def load_document(result: LoadResult, lang: str) -> Document:
@@ -19,7 +19,7 @@ def load_document(result: LoadResult, lang: str) -> Document:
     if result.statements:
         tables.append(Table(tr(lang, "Statements"), (tr(lang, "SQL"),), tuple((statement,) for statement in result.statements)))
     if result.notes:
-        tables.append(Table(tr(lang, "Worth knowing"), (tr(lang, "Note"),), tuple((note,) for note in result.notes)))
+        tables.append(Table(tr(lang, "Worth knowing"), (tr(lang, "Note"),), tuple((told(lang, note),) for note in result.notes)))
     return Document(
         title=tr(lang, "Load") if result.executed else tr(lang, "Load: what it would do"),
         verdict=load_verdict(result, lang),
@@ -163,9 +163,12 @@ def rejects_document(result: RejectList, lang: str) -> Document:
     """Lines of the quarantine."""
     counts = tuple((count.part, count.counted.column, count.counted.reason, count.counted.rows) for count in result.counts)
     lines = tuple(
-        (line.mapping_part, line.source_key, line.column_name, line.reason, line.masked_value, line.detail, line.settled_at)
+        (
+            line.mapping_part, line.source_key, line.column_name, line.reason, line.masked_value, told(lang, line.detail),
+            line.settled_at,
+        )
         for line in result.lines
-    )
+    )  # fmt: skip
     if result.total:
         verdict = Verdict("warn", tr(lang, "{count} findings in quarantine.", count=f"{result.total:,}"))
     else:
@@ -185,8 +188,8 @@ def rejects_document(result: RejectList, lang: str) -> Document:
 
 def exported_document(result: Exported, lang: str) -> Document:
     """A file of the quarantine."""
-    told = tr(lang, "{count} findings were written to {path}, values masked.", count=f"{result.lines:,}", path=result.path)
-    return Document(tr(lang, "Quarantine"), Verdict("ok", told), lang=lang)
+    written = tr(lang, "{count} findings were written to {path}, values masked.", count=f"{result.lines:,}", path=result.path)
+    return Document(tr(lang, "Quarantine"), Verdict("ok", written), lang=lang)
 
 
 def retry_document(result: RetryResult, lang: str) -> Document:
@@ -195,11 +198,11 @@ def retry_document(result: RetryResult, lang: str) -> Document:
     if not any(part.waiting for part in result.parts) and not result.filled:
         verdict = Verdict("ok", tr(lang, "Nothing is in quarantine."))
     elif result.executed:
-        told = tr(lang, "{loaded} rows left the quarantine, {rejected} stay in it.", **figures)
-        verdict = Verdict("warn" if result.rejected else "ok", told)
+        outcome = tr(lang, "{loaded} rows left the quarantine, {rejected} stay in it.", **figures)
+        verdict = Verdict("warn" if result.rejected else "ok", outcome)
     else:
-        told = tr(lang, "Nothing was changed: {loaded} rows would leave the quarantine, {rejected} would stay.", **figures)
-        verdict = Verdict("warn", told)
+        outcome = tr(lang, "Nothing was changed: {loaded} rows would leave the quarantine, {rejected} would stay.", **figures)
+        verdict = Verdict("warn", outcome)
     return Document(
         tr(lang, "Retry of rejected rows"),
         verdict,
@@ -252,14 +255,14 @@ def retry_steps(result: RetryResult, lang: str) -> tuple[str, ...]:
     steps = []
     for part in result.left_out:
         command = f"`membershift load rejects retry --table {part.part} --execute`"
-        told = {"part": part.part, "rows": f"{part.loaded + part.unchanged + part.refilled.filled:,}", "command": command}
-        steps.append(tr(lang, "{rows} rows of {part} can follow their members: {command}.", **told))
+        values = {"part": part.part, "rows": f"{part.loaded + part.unchanged + part.refilled.filled:,}", "command": command}
+        steps.append(tr(lang, "{rows} rows of {part} can follow their members: {command}.", **values))
     for part in result.parts:
         if part.unstaged:
             command = f"`membershift reconcile repair --table {part.target} --execute`"
-            told = {"part": part.part, "rows": f"{part.unstaged:,}", "command": command}
+            values = {"part": part.part, "rows": f"{part.unstaged:,}", "command": command}
             steps.append(
-                tr(lang, "{rows} rows of {part} are not in the stage any more: {command} gives them their member.", **told)
+                tr(lang, "{rows} rows of {part} are not in the stage any more: {command} gives them their member.", **values)
             )
     if result.executed and (result.loaded or result.filled):
         steps.append(tr(lang, "Prove it: `membershift reconcile rows`."))

@@ -7,7 +7,7 @@ from etl.mapping.model import Argument, ColumnMapping, Mapping, Part
 from etl.mapping.transforms.base import ArgumentSpec
 from etl.mapping.transforms.registry import TRANSFORMS
 from reports.document import Document, Figure, Table, Verdict
-from reports.text import tr
+from reports.text import told, tr
 
 
 def check_document(check: MappingCheck, lang: str) -> Document:
@@ -60,7 +60,9 @@ def check_verdict(check: MappingCheck, lang: str) -> Verdict:
 
 def problem_table(part: PartCheck, lang: str) -> Table:
     """What is wrong with a part, and what to do."""
-    return Table(part.name, (tr(lang, "What is wrong"), tr(lang, "What to do")), ((part.problem, part.remedy),))
+    return Table(
+        part.name, (tr(lang, "What is wrong"), tr(lang, "What to do")), ((told(lang, part.problem), told(lang, part.remedy)),)
+    )
 
 
 def mapping_document(mapping: Mapping, parts: tuple[Part, ...], lang: str) -> Document:

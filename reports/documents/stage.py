@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from etl.stage.run import StageResult
 from etl.stage.summary import StageStatus, TableSummary
 from reports.document import Document, Figure, Table, Verdict, human_bytes, human_duration
-from reports.text import tr
+from reports.text import told, tr
 
 
 def stage_document(result: StageResult, lang: str) -> Document:
@@ -98,7 +98,7 @@ def table_lists(tables: Sequence[TableSummary], lang: str) -> tuple[Table, ...]:
         for table in tables
     )
     listed = Table(tr(lang, "Tables"), columns, rows, status_column=0)
-    left_out = tuple((str(table.name), column, tr(lang, reason)) for table in tables for column, reason in table.left_out)
+    left_out = tuple((str(table.name), column, told(lang, reason)) for table in tables for column, reason in table.left_out)
     if not left_out:
         return (listed,)
     titles = (tr(lang, "Table"), tr(lang, "Column"), tr(lang, "Why"))
@@ -122,8 +122,19 @@ def refused_list(result: StageResult, lang: str) -> tuple[Table, ...]:
     if not result.refused:
         return ()
     note = tr(lang, "Change the column's type on the source, or name the other tables with --table.")
-    rows = tuple((str(name), reason) for name, reason in result.refused)
+    rows = tuple((str(name), refusal_text(reason, lang)) for name, reason in result.refused)
     return (Table(tr(lang, "Tables refused"), (tr(lang, "Table"), tr(lang, "Why")), rows, note),)
+
+
+def refusal_text(reason: str, lang: str) -> str:
+    """Why a table is refused: a clause for each column, or one for all of them."""
+    return "; ".join(refused_column(clause, lang) for clause in reason.split("; "))
+
+
+def refused_column(clause: str, lang: str) -> str:
+    """ "Column (why)" with the why in words of the language."""
+    column, bracket, why = clause.partition(" (")
+    return f"{column} ({told(lang, why.removesuffix(')'))})" if bracket else told(lang, clause)
 
 
 def next_steps(tables: Sequence[TableSummary], lang: str, *, complete: bool) -> tuple[str, ...]:
