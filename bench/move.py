@@ -95,7 +95,8 @@ def measure_all(settings: Settings, rows: int, small: dict[str, float]) -> list[
     raw_load = Result("raw LOAD DATA of member", rows / member_seconds, "rows/s")
     raw_both = Result("raw LOAD DATA of member and member_source", rows / (member_seconds + link_seconds), "rows/s")
     slower = min(extract, raw_load, key=lambda result: result.value)
-    both = Result("read both sides", 1 / best_rate(lambda: drain_both(settings, "member")) * rows, "s")
+    member_only = Result("read both sides, member only", drain_seconds(settings, rows, ["member"]), "s")
+    all_compared = Result("read both sides, with member_source", drain_seconds(settings, rows, ["member", "member_source"]), "s")
     together = rows / (ours["stage"].seconds + ours["load"].seconds)
     pandas = Result("pandas read_sql, to_sql", pandas_rate(settings, settings.target.schema_name, min(rows, 30_000)), "rows/s")
     sling_value = sling_rate(settings, settings.target.schema_name, min(rows, 100_000))
@@ -111,8 +112,10 @@ def measure_all(settings: Settings, rows: int, small: dict[str, float]) -> list[
         compare("stage and load together", together, "rows/s", slower, 0.75, "at least"),
         *peers,
         compare("stage and load together", together, "rows/s", faster, 6, "at least"),
-        both,
-        compare("reconcile", ours["reconcile"].seconds, "s", both, 1.3, "at most"),
+        member_only,
+        all_compared,
+        compare("reconcile", ours["reconcile"].seconds, "s", all_compared, 1.3, "at most"),
+        compare("reconcile", ours["reconcile"].seconds, "s", member_only, None, "at most"),
         *memory_results(ours, small),
     ]
 
@@ -130,6 +133,12 @@ def memory_results(large: dict[str, Measured], small: dict[str, float]) -> list[
 def best_rate(action: Callable[[], int]) -> float:
     """Rows a second: the median of three runs."""
     return median(rows / seconds for rows, seconds in (timed(action) for _ in range(3)))
+
+
+def drain_seconds(settings: Settings, rows: int, tables: list[str]) -> float:
+    """Seconds of only reading the source and these tables. A comparison of members reads their crosswalk entries too: what is
+    not read cannot be compared."""
+    return rows / best_rate(lambda: drain_both(settings, tables))
 
 
 def raw_load_seconds(settings: Settings, table: str) -> float:

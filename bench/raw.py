@@ -54,12 +54,14 @@ def drain_target(settings: Settings, table: str) -> int:
     return rows
 
 
-def drain_both(settings: Settings, table: str) -> int:
-    """Read both sides at once, as a comparison must."""
-    other = threading.Thread(target=drain_target, args=(settings, table))
-    other.start()
+def drain_both(settings: Settings, tables: Sequence[str]) -> int:
+    """Read the source and these tables of the target at once, as a comparison must; return the source's rows."""
+    others = [threading.Thread(target=drain_target, args=(settings, table)) for table in tables]
+    for other in others:
+        other.start()
     rows = drain_source(settings)
-    other.join()
+    for other in others:
+        other.join()
     return rows
 
 

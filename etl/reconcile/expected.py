@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from etl.load.crosswalk import keep_ids
+from etl.reconcile.claims import LINKS_SCHEMA, Claims, Links
 from etl.reconcile.plan import LINK, PART, SOURCE, PartPlan, TablePlan, encode_keys
 from etl.reconcile.streams import Background
 from etl.source.extract import canonical_schema, select_statement
@@ -18,25 +19,12 @@ Lookup = Callable[[str, pl.Series], pl.Series]
 """From a system and its ids (String) to member ids (Int64), NULL where unknown: Crosswalk.lookup."""
 
 REFUSED_SCHEMA: Final = pl.Schema({"source_key": pl.String(), SOURCE: pl.String(), "reason": pl.String()})
-LINKS_SCHEMA: Final = pl.Schema({LINK: pl.String(), SOURCE: pl.String(), "right": pl.Int64(), "found": pl.Int64()})
 
 
 class ReadsArrow(Protocol):
     """The side of SQL Server that a comparison reads: etl.source.session.Session."""
 
     def arrow_batches(self, sql: str, schema: pa.Schema | None = None, batch_rows: int = ...) -> Iterator[pa.RecordBatch]: ...
-
-
-@dataclass(frozen=True)
-class Links:
-    """Crosswalk entries of the members of one batch: how many are there, and those that are not as they should be
-    (LINKS_SCHEMA).
-
-    `right` is NULL where only the crosswalk can tell the member.
-    """
-
-    present: int
-    wrong: pl.DataFrame
 
 
 @dataclass(frozen=True)
@@ -56,10 +44,12 @@ class ExpectedBatch:
 
 @dataclass(frozen=True)
 class Expectation:
-    """Makes target rows of legacy rows: the mapping with what it looks up."""
+    """Makes target rows of legacy rows: the mapping with what it looks up. With `claims`, entries of the crosswalk that need not
+    be looked at at once are claimed there."""
 
     plan: TablePlan
     lookup: Lookup
+    claims: Claims | None = None
 
     def read(
         self, source: ReadsArrow, part: PartPlan, beside: Mapping[str, pl.DataFrame], batch_rows: int, where: str = ""
@@ -116,6 +106,11 @@ class Expectation:
         """Compare crosswalk entries with the members they should lead to."""
         system = part.part.defines_member
         assert system is not None, "only parts that define members have links"
+        if self.claims is not None and ids_are_kept(part):
+            open_rows = ~self.claims.add(part.number, links, encoded)
+            links, encoded = links.filter(open_rows), encoded.filter(open_rows)
+        if links.is_empty():
+            return Links(0, pl.DataFrame(schema=LINKS_SCHEMA))
         found = self.lookup(system.name, links["source_id"])
         right = pl.when(pl.col("member_id") > 0).then(pl.col("member_id"))
         checked = links.select(pl.col("source_id").alias(LINK), encoded.alias(SOURCE), right.alias("right"), found.alias("found"))

@@ -7,6 +7,7 @@ ids of other kinds, or with ids too far apart, have an index on disk.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,7 @@ class KeptIds:
 @dataclass
 class MemberIds:
     """Lookups by system, read through one connection when they are first asked for. `kept` names the systems that keep their
-    ids."""
+    ids. May be used by several threads: one reads, the others wait for it."""
 
     connection: BulkConnection
     schema: str
@@ -61,22 +62,26 @@ class MemberIds:
     def __post_init__(self) -> None:
         self._indexes = Crosswalk(self.connection, self.schema, self.folder)
         self._arrays: dict[str, KeptIds | None] = {}
+        self._lock = threading.RLock()
 
     def lookup(self, system: str, keys: pl.Series) -> pl.Series:
         """Member ids of legacy ids, NULL where unknown."""
-        array = self.array_of(system)
-        return self._indexes.lookup(system, keys) if array is None else array.lookup(keys)
+        with self._lock:
+            array = self.array_of(system)
+            return self._indexes.lookup(system, keys) if array is None else array.lookup(keys)
 
     def size(self, system: str) -> int:
         """How many entries a system has."""
-        array = self.array_of(system)
-        return self._indexes.known(system).size if array is None else array.size
+        with self._lock:
+            array = self.array_of(system)
+            return self._indexes.known(system).size if array is None else array.size
 
     def array_of(self, system: str) -> KeptIds | None:
         """The system's array, None where its ids do not suit one."""
-        if system not in self._arrays:
-            self._arrays[system] = self.read_array(system) if system in self.kept else None
-        return self._arrays[system]
+        with self._lock:
+            if system not in self._arrays:
+                self._arrays[system] = self.read_array(system) if system in self.kept else None
+            return self._arrays[system]
 
     def read_array(self, system: str) -> KeptIds | None:
         """All entries of a system that keeps its ids."""

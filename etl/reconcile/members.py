@@ -14,7 +14,8 @@ from typing import Final
 
 import polars as pl
 
-from etl.reconcile.expected import LINKS_SCHEMA, Lookup, ids_are_kept
+from etl.reconcile.claims import LINKS_SCHEMA
+from etl.reconcile.expected import Lookup, ids_are_kept
 from etl.reconcile.findings import Findings, Flags, Rows
 from etl.reconcile.plan import LINK, PART, SOURCE, PartPlan, TablePlan
 

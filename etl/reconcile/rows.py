@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,11 @@ import polars as pl
 
 from etl.progress import Progress
 from etl.reconcile.actual import has_keys, read_actual
-from etl.reconcile.expected import REFUSED_SCHEMA, Expectation, ExpectedBatch, ReadsArrow, read_lookups
+from etl.reconcile.claims import Claims, Links
+from etl.reconcile.expected import REFUSED_SCHEMA, Expectation, ExpectedBatch, ReadsArrow, ids_are_kept, read_lookups
 from etl.reconcile.findings import Findings, Rows, find, tell_duplicates
 from etl.reconcile.match import Matcher
+from etl.reconcile.member_ids import KeptIds
 from etl.reconcile.members import NO_LINKS, Corrections, WrongLink, find_wrong_links
 from etl.reconcile.plan import PART, PartPlan, TablePlan
 from etl.reconcile.quarantine import Quarantine
@@ -33,14 +37,15 @@ Ask = Callable[[str], Sequence[Sequence[Any]]]
 
 @dataclass(frozen=True)
 class Sides:
-    """Where both sides are read. `stream`, `lookups` and `asks` are connections to the target at one instant, each used by
-    one thread."""
+    """Where both sides are read. `stream` and `asks` are connections to the target at one instant, each used by one thread;
+    `crosswalk`, `kept` and `entries` share a third one, and may be used by several."""
 
     open_source: OpenSource
     ask: Ask
     stream: BulkConnection
     asks: BulkConnection
     crosswalk: Corrections
+    kept: Callable[[str], KeptIds | None]
     entries: Callable[[str], int]
     schema: str
     state_schema: str
@@ -64,6 +69,7 @@ class Tally:
     expected_rows: int = 0
     target_rows: int = 0
     in_quarantine: int = 0
+    claims: Claims = field(default_factory=Claims)
     links_present: dict[str, int] = field(default_factory=dict)
     wrong_links: Rows = field(default_factory=lambda: Rows(0, NO_LINKS))
     refused: Rows = field(default_factory=lambda: Rows(0, pl.DataFrame(schema={**REFUSED_SCHEMA, PART: pl.UInt8()})))
@@ -89,9 +95,11 @@ def compare_rows(sides: Sides, plan: TablePlan, limits: Limits, progress: Progre
     tally = Tally()
     rows = sum(part.table.rows for part in plan.parts)
     progress.start(plan.target, rows)
-    with Spill(limits.folder, plan.key, partitions_for(rows)) as spill:
+    with Spill(limits.folder, plan.key, partitions_for(rows)) as spill, ThreadPoolExecutor(1, "crosswalk") as beside:
         matcher = Matcher(plan.key, plan.compared, spill)
+        claimed = [(part, beside.submit(sides.kept, system)) for part, system in kept_systems(plan)]
         meet(sides, plan, limits, matcher, tally, quarantine, progress)
+        settle_claims(sides, claimed, tally, limits.kept)
         findings = find(matcher.finish(), plan.key, limits.kept, quarantine.flags)
         tally.in_quarantine += findings.in_quarantine
         if matcher.equal:
@@ -100,6 +108,22 @@ def compare_rows(sides: Sides, plan: TablePlan, limits: Limits, progress: Progre
         progress.finish(plan.target)
         equal = matcher.equal + found.at_home
         return Comparison(plan, tally, found.findings, found.links, equal, time.monotonic() - started, spill.bytes_written)
+
+
+def kept_systems(plan: TablePlan) -> Iterator[tuple[PartPlan, str]]:
+    """Parts whose members keep their ids, with their systems."""
+    for part in plan.parts:
+        if part.part.defines_member is not None and ids_are_kept(part):
+            yield part, part.part.defines_member.name
+
+
+def settle_claims(sides: Sides, claimed: Sequence[tuple[PartPlan, Future[KeptIds | None]]], tally: Tally, kept: int) -> None:
+    """Check the crosswalk entries that were left for when it has been read."""
+    for part, reading in claimed:
+        system = part.part.defines_member
+        assert system is not None, "only parts that define members have links"
+        known = reading.result()
+        count_links(part, tally.claims.settle(part.number, known, partial(sides.crosswalk, system.name)), tally, kept)
 
 
 def nothing_there(rows: pl.DataFrame) -> pl.Series:
@@ -113,7 +137,9 @@ def meet(
     """Read both sides at once and let equal rows leave. The side of which fewer rows wait is taken next, so that two streams
     in one order stay beside each other."""
     with (
-        Background(lambda: read_all_expected(sides, plan, limits.batch_rows), f"expected {plan.target}") as expected,
+        Background(
+            lambda: read_all_expected(sides, plan, limits.batch_rows, tally.claims), f"expected {plan.target}"
+        ) as expected,
         Background(lambda: read_actual(sides.stream, sides.schema, plan, limits.batch_rows), f"actual {plan.target}") as actual,
     ):
         while not (expected.ended and actual.ended):
@@ -131,9 +157,9 @@ def meet(
                     matcher.add("actual", rows)
 
 
-def read_all_expected(sides: Sides, plan: TablePlan, batch_rows: int) -> Iterator[ExpectedBatch]:
+def read_all_expected(sides: Sides, plan: TablePlan, batch_rows: int, claims: Claims) -> Iterator[ExpectedBatch]:
     """Every row that the target should hold, part by part."""
-    expectation = Expectation(plan, sides.crosswalk)
+    expectation = Expectation(plan, sides.crosswalk, claims)
     for part in plan.parts:
         yield from read_part(sides, expectation, part, batch_rows)
 
@@ -155,8 +181,13 @@ def count(batch: ExpectedBatch, tally: Tally, kept: int, quarantine: Quarantine)
         number = pl.lit(batch.part.number, pl.UInt8).alias(PART)
         tally.refused = tally.refused.add(batch.refused.filter(~known).with_columns(number), kept)
     if batch.links is not None:
-        system = batch.part.part.defines_member
-        assert system is not None, "only parts that define members have links"
-        tally.links_present[system.name] = tally.links_present.get(system.name, 0) + batch.links.present
-        number = pl.lit(batch.part.number, pl.UInt8).alias(PART)
-        tally.wrong_links = tally.wrong_links.add(batch.links.wrong.with_columns(number), kept)
+        count_links(batch.part, batch.links, tally, kept)
+
+
+def count_links(part: PartPlan, links: Links, tally: Tally, kept: int) -> None:
+    """Add up crosswalk entries; keep those that are not as they should be."""
+    system = part.part.defines_member
+    assert system is not None, "only parts that define members have links"
+    tally.links_present[system.name] = tally.links_present.get(system.name, 0) + links.present
+    number = pl.lit(part.number, pl.UInt8).alias(PART)
+    tally.wrong_links = tally.wrong_links.add(links.wrong.with_columns(number), kept)

@@ -115,6 +115,7 @@ def open_sides(settings: Settings, source: Source, snapshot: Snapshot, limits: L
         stream=stream,
         asks=asks,
         crosswalk=Corrections(members.lookup),
+        kept=members.array_of,
         entries=members.size,
         schema=settings.target.schema_name,
         state_schema=settings.target.state_schema,
