@@ -12,7 +12,7 @@ setup: ## Install what is missing: system packages (as root), uv, the locked env
 	@bash tools/setup.sh
 
 demo: setup ## The main job on a private sandbox: assess, schema, stage, load, reconcile, repair
-	@$(BIN)/membershift demo
+	@$(BIN)/membershift demo --cache .sandbox-cache
 
 test: setup lint ## Lint, types, layers, documentation, and every test that is not a slow proof
 	@$(BIN)/pytest -q -n 2 --dist loadfile
@@ -33,4 +33,4 @@ bench: setup ## Measure the move against raw reads and writes and against its pe
 	@$(BIN)/python -m bench.move
 
 clean: ## Remove the environment and caches, never data
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .tools .sandbox-cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -23,6 +23,9 @@ def demo(
     differences: Annotated[int, typer.Option(min=10, max=100_000, help="Differences to plant, find and repair.")] = 30,
     reports: Annotated[Path, typer.Option(help="Folder for the reports.", file_okay=False)] = Path("demo-reports"),
     folder: Annotated[Path | None, typer.Option(help="Folder of the sandbox. Default: a temporary one.", file_okay=False)] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Keep the filled legacy server in this folder, for the next demo.", file_okay=False)
+    ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the sandbox running.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -38,7 +41,7 @@ def demo(
     from reports.documents.demo import demo_document
 
     chosen = folder or Path(tempfile.mkdtemp(prefix="membershift-demo-"))
-    request = DemoRequest(members, seed, complete_journey, differences, chosen, reports, keep)
+    request = DemoRequest(members, seed, complete_journey, differences, chosen, reports, keep, cache)
     result = run_demo(request, show_note)
     show(demo_document(result, lang_of(context)), result, as_json=as_json)
     raise typer.Exit(int(ExitCode.DONE if result.passed else ExitCode.DIFFERENCES))

@@ -27,6 +27,9 @@ def up(
     seed: Annotated[int, typer.Option(help="Seed of the generated data.")] = 1,
     complete_journey: Annotated[bool, typer.Option(help="Also fill in the Complete Journey data set.")] = True,
     folder: Folder = DEFAULT,
+    cache: Annotated[
+        Path | None, typer.Option(help="Keep a filled legacy server in this folder, and copy it the next time.", file_okay=False)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Start a legacy server and a target on free ports of this machine, fill in members, write membershift.toml.
@@ -38,7 +41,7 @@ def up(
     from reports.documents.sandbox import sandbox_document
 
     with progress(as_json) as bars:
-        result = sandbox_up(folder, members, seed, complete_journey, bars)
+        result = sandbox_up(folder, members, seed, complete_journey, bars, cache)
     show(sandbox_document(result, lang_of(context)), result, as_json=as_json)
 
 
