@@ -80,10 +80,17 @@ def disk_error(error: OSError, path: Path) -> ConfigurationError:
                 f"The disk is full: {path} could not be written.",
                 "Free some space or set [state] dir to a larger disk, then run the same command again; finished work is kept.",
             )
+        case errno.EFBIG:
+            return ConfigurationError(
+                f"{path} may not grow any further: the limit of this process or of the file system is reached.",
+                "Raise the limit (`ulimit -f`), or set [state] dir to another file system; then run the same command again.",
+            )
         case errno.EACCES | errno.EPERM | errno.EROFS:
             return ConfigurationError(
                 f"No permission for {path}.", "Run as the user who owns the state folder, or set [state] dir to your own."
             )
+        case errno.EIO:
+            return ConfigurationError(f"The disk failed while {path} was used.", "Check the disk (`dmesg`) before you go on.")
         case errno.ENOENT:
             return ConfigurationError(f"{path} does not exist.", "Run the step that writes it first, or check the path.")
         case _:

@@ -5,6 +5,7 @@ Only hashes with a seed of this run are kept, never the values, so that what lie
 
 from __future__ import annotations
 
+import io
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -57,8 +58,10 @@ class KeySpill:
         """Move what waits in memory to disk."""
         files = self.files.setdefault(name, [])
         path = self.folder / f"{len(self.files):03d}-{uuid4().hex}.parquet"
+        buffer = io.BytesIO()  # polars does not tell a full disk from other trouble
+        pl.concat(self.frames.pop(name)).write_parquet(buffer, compression="lz4")
         with write_personal_file(path) as file:
-            pl.concat(self.frames.pop(name)).write_parquet(file, compression="lz4")
+            file.write(buffer.getbuffer())
         files.append(path)
         self.waiting[name] = 0
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import io
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -90,14 +91,23 @@ def write_table(path: Path, frame: pl.DataFrame) -> None:
     Texts stay texts: nothing is taken for a formula or a number. Raises UsageError for more rows than a sheet has.
     """
     if path.suffix.lower() == ".csv":
-        with write_personal_file(path) as file:
-            frame.write_csv(file, include_bom=True, datetime_format="%Y-%m-%d %H:%M:%S")
+        write_made(path, lambda buffer: frame.write_csv(buffer, include_bom=True, datetime_format="%Y-%m-%d %H:%M:%S"))
         return
     if frame.height > SPREADSHEET_ROWS:
         raise UsageError(f"{frame.height:,} rows do not fit into one sheet.", "Export to .csv, or filter by --table or --reason.")
     import xlsxwriter
 
-    with write_personal_file(path) as file:
-        book = xlsxwriter.Workbook(file, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
+    def write_book(buffer: io.BytesIO) -> None:
+        book = xlsxwriter.Workbook(buffer, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
         frame.write_excel(book, worksheet="rows", autofit=frame.height < 10_000, table_style="Table Style Light 1")
         book.close()
+
+    write_made(path, write_book)
+
+
+def write_made(path: Path, make: Callable[[io.BytesIO], object]) -> None:
+    """Write what `make` makes in memory: the libraries that make it do not tell a full disk from other trouble."""
+    buffer = io.BytesIO()
+    make(buffer)
+    with write_personal_file(path) as file:
+        file.write(buffer.getbuffer())

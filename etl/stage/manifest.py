@@ -165,7 +165,10 @@ class Manifest:
 
     def _read(self, sql: str, params: Sequence[object] = ()) -> list[sqlite3.Row]:
         with self._lock:
-            return self._connection.execute(sql, params).fetchall()
+            try:
+                return self._connection.execute(sql, params).fetchall()
+            except sqlite3.DatabaseError as error:
+                raise manifest_error(error) from error
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -175,7 +178,7 @@ class Manifest:
                 with self._connection:
                     self._connection.execute("BEGIN IMMEDIATE")
                     yield self._connection
-            except sqlite3.OperationalError as error:
+            except sqlite3.DatabaseError as error:
                 raise manifest_error(error) from error
 
 
@@ -196,13 +199,21 @@ def open_manifest(stage_dir: Path, *, read_only: bool = False) -> Iterator[Manif
         raise manifest_error(error) from error
     connection.row_factory = sqlite3.Row
     try:
+        _set_up(connection, path)
+        yield Manifest(connection)
+    finally:
+        connection.close()
+
+
+def _set_up(connection: sqlite3.Connection, path: Path) -> None:
+    """Durable writes, and the tables. Raises ConfigurationError."""
+    try:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         _prepare(connection, path)
-        yield Manifest(connection)
-    finally:
-        connection.close()
+    except sqlite3.DatabaseError as error:
+        raise manifest_error(error) from error
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
@@ -247,6 +258,11 @@ def now() -> str:
 
 def manifest_error(error: Exception) -> ConfigurationError:
     """What a failure of the manifest's file means."""
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        return ConfigurationError(
+            "The disk is full: the stage's manifest could not be written.",
+            "Free some space or set [state] dir to a larger disk, then run the same command again; finished chunks are kept.",
+        )
     return ConfigurationError(
         f"The stage's manifest cannot be used ({type(error).__name__}: {error}).",
         "Check free space and rights of the state folder ([state] dir), then run the same command again.",
