@@ -20,6 +20,7 @@ from etl.load.import_part import FileChunk, FileTransform
 from etl.load.import_preview import preview_file
 from etl.load.import_profile import Profile, load_profile
 from etl.load.import_read import ReadFile, read_file
+from etl.load.import_record import record_rows
 from etl.load.import_rejected import Corrections, note_file, settle_corrected, write_rejected
 from etl.load.loader import Loader, open_loader
 from etl.load.lock import hold_load_lock
@@ -121,6 +122,7 @@ def import_file(
         if request.execute:
             counts = load_file(prepared, part, keep_alive, progress)
             corrections = Corrections.of_quarantine(prepared, part)
+            record_rows(settings, part, file, corrections)
         else:
             counts, corrections = preview_file(prepared, part)
         rejected_file = write_rejected(settings, part, file, corrections, request.rejected)

@@ -56,8 +56,9 @@ class TableResult:
 
     `source_rows` counts rows read from the source, `expected_rows` those the mapping makes target rows of, `target_rows` those
     of the target, `equal_rows` the pairs that agree. `in_quarantine`: source rows that are rightly not on the target, since
-    load put them in membershift.reject. `counts` is exact; `differences` lists the first of them. `gone` counts differences
-    that the second look no longer saw. `spilled_bytes` went through the disk because both servers' orders of keys differ.
+    load put them in membershift.reject. `imported`: target rows that came from files, with no legacy row to be compared with.
+    `counts` is exact; `differences` lists the first of them. `gone` counts differences that the second look no longer saw.
+    `spilled_bytes` went through the disk because both servers' orders of keys differ.
     """
 
     table: str
@@ -72,6 +73,7 @@ class TableResult:
     uncompared_columns: tuple[str, ...] = ()
     seconds: float = 0.0
     spilled_bytes: int = 0
+    imported: int = 0
 
     @property
     def differing(self) -> int:
@@ -82,7 +84,9 @@ class TableResult:
 @dataclass(frozen=True)
 class ReconcileResult:
     """Comparison of all tables asked for. `target_instant` is when the target was read (UTC), `note` what is less exact than it
-    should be. `total_differences` counts the rows that differ in all tables, `in_quarantine` those put aside by load."""
+    should be. `total_differences` counts the rows that differ in all tables, `in_quarantine` those put aside by load,
+    `imported` those that came from files and are not compared. `unrecorded_files` were imported with their record elsewhere:
+    their rows are extra."""
 
     tables: tuple[TableResult, ...]
     target_instant: datetime
@@ -90,10 +94,16 @@ class ReconcileResult:
     total_differences: int
     in_quarantine: int
     sampled: float | None = None
+    imported: int = 0
+    unrecorded_files: int = 0
 
 
 def summarise(
-    tables: tuple[TableResult, ...], target_instant: datetime, note: str, sampled: float | None = None
+    tables: tuple[TableResult, ...],
+    target_instant: datetime,
+    note: str,
+    sampled: float | None = None,
+    unrecorded_files: int = 0,
 ) -> ReconcileResult:
     """All tables together."""
     return ReconcileResult(
@@ -103,4 +113,6 @@ def summarise(
         total_differences=sum(table.differing for table in tables),
         in_quarantine=sum(table.in_quarantine for table in tables),
         sampled=sampled,
+        imported=sum(table.imported for table in tables),
+        unrecorded_files=unrecorded_files,
     )

@@ -43,7 +43,7 @@ class Findings:
     """What differs between two sides. Row i of `changed_expected` and of `changed_actual` have one key.
 
     `duplicated_expected`: the source makes a further row of a key that the target holds once; `duplicated_actual`: the other
-    way round. `in_quarantine` counts expected rows that load put aside.
+    way round. `in_quarantine` counts expected rows that load put aside, `imported` rows of the target that came from files.
     """
 
     changed_expected: Rows
@@ -53,6 +53,7 @@ class Findings:
     duplicated_expected: Rows
     duplicated_actual: Rows
     in_quarantine: int = 0
+    imported: int = 0
 
     @property
     def count(self) -> int:
@@ -63,13 +64,16 @@ class Findings:
 
 @dataclass
 class FindingsBuilder:
-    """Collects what is left of each partition of keys. `quarantined` flags expected rows that load put aside."""
+    """Collects what is left of each partition of keys. `quarantined` flags expected rows that load put aside,
+    `imported` rows of the target that came from files."""
 
     key: Sequence[str]
     limit: int
     quarantined: Flags
+    imported: Flags | None = None
     parts: dict[str, Rows] = field(default_factory=dict)
     in_quarantine: int = 0
+    from_files: int = 0
 
     def add(self, unmatched: Unmatched) -> None:
         """Pair what has one key; what has no pair is missing or extra, or a further row of its key.
@@ -96,6 +100,10 @@ class FindingsBuilder:
         self.put("missing", alone.filter(pl.col(RANK) == 0).drop(RANK))
         self.put("duplicated_expected", alone.filter(pl.col(RANK) > 0).drop(RANK))
         alone = actual.join(expected.select(on), on=on, how="anti", nulls_equal=True, maintain_order="left")
+        if self.imported is not None and not alone.is_empty():
+            from_files = self.imported(alone)
+            self.from_files += int(from_files.sum())
+            alone = alone.filter(~from_files)
         self.put("extra", alone.filter(pl.col(RANK) == 0).drop(RANK))
         self.put("duplicated_actual", alone.filter(pl.col(RANK) > 0).drop(RANK))
 
@@ -112,6 +120,7 @@ class FindingsBuilder:
                 for name in ("changed_expected", "changed_actual", "missing", "extra", "duplicated_expected", "duplicated_actual")
             },
             in_quarantine=self.in_quarantine,
+            imported=self.from_files,
         )
 
 
@@ -120,9 +129,11 @@ def with_rank(rows: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
     return rows.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).over(key).alias(RANK))
 
 
-def find(unmatched: Iterable[Unmatched], key: Sequence[str], limit: int, quarantined: Flags) -> Findings:
+def find(
+    unmatched: Iterable[Unmatched], key: Sequence[str], limit: int, quarantined: Flags, imported: Flags | None = None
+) -> Findings:
     """Findings of all partitions of keys."""
-    builder = FindingsBuilder(key, limit, quarantined)
+    builder = FindingsBuilder(key, limit, quarantined, imported)
     for part in unmatched:
         builder.add(part)
     return builder.finish()

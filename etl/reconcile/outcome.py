@@ -27,13 +27,15 @@ TWICE_ON_TARGET: Final = "The target holds its values twice"
 @dataclass(frozen=True)
 class Examined:
     """A comparison with what was found out about it: `copies` are extra rows that copy another, `extra_entries` crosswalk entries
-    by system that no legacy row stands behind, `entries` the number of entries by system, `gone` what the second look missed."""
+    by system that no legacy row stands behind, `entries` the number of entries by system, `gone` what the second look missed,
+    `imported_entries` how many entries came from files."""
 
     comparison: Comparison
     copies: pl.DataFrame
     extra_entries: Mapping[str, pl.DataFrame] = field(default_factory=dict)
     entries: Mapping[str, int] = field(default_factory=dict)
     gone: int = 0
+    imported_entries: int = 0
 
 
 def describe_table(examined: Examined, listed: int) -> TableResult:
@@ -53,6 +55,7 @@ def describe_table(examined: Examined, listed: int) -> TableResult:
         target_rows=tally.target_rows,
         equal_rows=comparison.equal_rows,
         in_quarantine=tally.in_quarantine,
+        imported=findings.imported,
         counts={kind: number for kind, number in counts.items() if number},
         differences=tuple(islice(differences_of(examined), listed)),
         gone=examined.gone,
@@ -127,6 +130,7 @@ def describe_crosswalk(examined: Examined, listed: int) -> TableResult | None:
         target_rows=entries,
         equal_rows=present - len(wrong),
         in_quarantine=0,
+        imported=examined.imported_entries,
         counts={kind: number for kind, number in counts.items() if number},
         differences=tuple(islice(crosswalk_differences(examined), listed)),
         uncompared_columns=("valid_from", "valid_to", "linked_by", "updated_at", "synced_at"),

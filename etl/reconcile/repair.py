@@ -191,7 +191,8 @@ def compare_again(settings: Settings, source: Source, target: BulkConnection, co
         after = again(now, before, find_sources=False)
         settle_repaired(settings, target, before, after)
         examined.append(after)
-    return describe(settings, compared.result.target_instant, compared.result.note, examined, None)
+    first = compared.result
+    return describe(settings, first.target_instant, first.note, examined, None, first.unrecorded_files)
 
 
 def settle_repaired(settings: Settings, target: BulkConnection, before: Examined, after: Examined) -> None:

@@ -18,6 +18,7 @@ from etl.reconcile.actual import has_keys, read_actual
 from etl.reconcile.claims import Claims, Links
 from etl.reconcile.expected import REFUSED_SCHEMA, Expectation, ExpectedBatch, ReadsArrow, ids_are_kept, read_lookups
 from etl.reconcile.findings import Findings, Rows, find, tell_duplicates
+from etl.reconcile.imported import Imported
 from etl.reconcile.match import Matcher
 from etl.reconcile.member_ids import KeptIds
 from etl.reconcile.members import NO_LINKS, Corrections, WrongLink, find_wrong_links
@@ -46,6 +47,7 @@ class Sides:
     asks: BulkConnection
     crosswalk: Corrections
     kept: Callable[[str], KeptIds | None]
+    imported: Callable[[TablePlan], Imported]
     entries: Callable[[str], int]
     schema: str
     state_schema: str
@@ -100,7 +102,7 @@ def compare_rows(sides: Sides, plan: TablePlan, limits: Limits, progress: Progre
         claimed = [(part, beside.submit(sides.kept, system)) for part, system in kept_systems(plan)]
         meet(sides, plan, limits, matcher, tally, quarantine, progress)
         settle_claims(sides, claimed, tally, limits.kept)
-        findings = find(matcher.finish(), plan.key, limits.kept, quarantine.flags)
+        findings = find(matcher.finish(), plan.key, limits.kept, quarantine.flags, sides.imported(plan).flags)
         tally.in_quarantine += findings.in_quarantine
         if matcher.equal:
             findings = tell_duplicates(findings, lambda rows: has_keys(sides.asks, sides.schema, plan, rows), nothing_there)

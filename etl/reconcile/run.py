@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 import polars as pl
 
@@ -19,6 +20,7 @@ from etl.reconcile.crosswalk import find_extra_entries
 from etl.reconcile.differences import ReconcileResult, TableResult, summarise
 from etl.reconcile.expected import ReadsArrow
 from etl.reconcile.findings import Rows
+from etl.reconcile.imported import Imported, unrecorded_files
 from etl.reconcile.member_ids import MemberIds
 from etl.reconcile.members import Corrections
 from etl.reconcile.outcome import Examined, describe_crosswalk, describe_table
@@ -86,10 +88,12 @@ def compare(settings: Settings, source: Source, request: ReconcileRequest, progr
             examined = [examine(sides, plan, limits, planned.unique_keys, progress) for plan in planned.tables]
         else:
             examined = [examine_sample(sides, plan, limits, Sample(request.sample), progress) for plan in planned.tables]
+        unrecorded = unrecorded_files(sides.asks, settings)
     wait_s = settings.reconcile.second_look_s if request.second_look_s is None else request.second_look_s
     if wait_s and any(differs(one) for one in examined):
         examined = look_twice(settings, source, examined, wait_s, progress)
-    return Compared(tuple(examined), describe(settings, snapshot.taken_at, snapshot.note or "", examined, request.sample))
+    told = describe(settings, snapshot.taken_at, snapshot.note or "", examined, request.sample, unrecorded)
+    return Compared(tuple(examined), told)
 
 
 def plan_comparison(settings: Settings, source: Source, tables: Sequence[str]) -> Planned:
@@ -116,6 +120,7 @@ def open_sides(settings: Settings, source: Source, snapshot: Snapshot, limits: L
         asks=asks,
         crosswalk=Corrections(members.lookup),
         kept=members.array_of,
+        imported=partial(Imported, settings),
         entries=members.size,
         schema=settings.target.schema_name,
         state_schema=settings.target.state_schema,
@@ -139,7 +144,8 @@ def examine(sides: Sides, plan: TablePlan, limits: Limits, unique_keys: UniqueKe
     comparison = replace(comparison, findings=findings)
     systems = [part.part.defines_member.name for part in plan.parts if part.part.defines_member is not None]
     sizes = {system: sides.entries(system) for system in systems}
-    return Examined(comparison, copies, find_extra_entries(sides, comparison, sizes, limits), sizes)
+    entries = find_extra_entries(sides, comparison, sizes, limits)
+    return Examined(comparison, copies, entries.extra, sizes, imported_entries=entries.imported)
 
 
 def examine_sample(sides: Sides, plan: TablePlan, limits: Limits, sample: Sample, progress: Progress) -> Examined:
@@ -210,7 +216,12 @@ def difference_count(comparison: Comparison, copies: pl.DataFrame) -> int:
 
 
 def describe(
-    settings: Settings, instant: datetime, note: str, examined: Sequence[Examined], sampled: float | None
+    settings: Settings,
+    instant: datetime,
+    note: str,
+    examined: Sequence[Examined],
+    sampled: float | None,
+    unrecorded: int,
 ) -> ReconcileResult:
     """What is told of it all."""
     tables: list[TableResult] = []
@@ -218,4 +229,4 @@ def describe(
         tables.append(describe_table(one, settings.reconcile.max_listed))
         crosswalk = describe_crosswalk(one, settings.reconcile.max_listed)
         tables += [crosswalk] if crosswalk is not None else []
-    return summarise(tuple(tables), instant, note, sampled)
+    return summarise(tuple(tables), instant, note, sampled, unrecorded)

@@ -47,6 +47,12 @@ def figures_of(result: ReconcileResult, lang: str) -> tuple[Figure, ...]:
     if result.sampled is not None:
         note = tr(lang, "a sample cannot find extra rows")
         figures.insert(0, Figure(tr(lang, "Sample"), f"{result.sampled:.2%}", note))
+    if result.imported:
+        note = tr(lang, "no legacy row: not compared here, and no difference")
+        figures.append(Figure(tr(lang, "Imported from files"), result.imported, note))
+    if result.unrecorded_files:
+        note = tr(lang, "imported elsewhere: their rows show as extra")
+        figures.append(Figure(tr(lang, "Imported files without a record here"), result.unrecorded_files, note))
     gone = sum(table.gone for table in result.tables)
     if gone:
         figures.append(Figure(tr(lang, "Gone at the second look"), gone, tr(lang, "changes that were on their way")))
