@@ -2,6 +2,7 @@
 
 A chunk is done only once its file is complete under its final name and on disk; the row that says so is committed after that,
 with synchronous=FULL. So whatever kills the process, a chunk is either done with its file or will be taken again as a whole.
+The keys between chunks are values of rows: etl/stage/edges.py keeps them.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ import pyarrow as pa
 from etl.errors import ConfigurationError
 from etl.names import SourceTable
 from etl.personal_files import make_private_folder
+from etl.stage.edges import edges_path, forget_edges, read_edges, write_edges
 
 MANIFEST_NAME: Final = "manifest.db"
-FORMAT: Final = 1
+FORMAT: Final = 2
 _SCHEMA: Final = """
 CREATE TABLE staged_table (
     name TEXT NOT NULL PRIMARY KEY, schema_hash TEXT NOT NULL, arrow_schema BLOB NOT NULL, key_columns TEXT NOT NULL,
@@ -33,7 +35,7 @@ CREATE TABLE staged_table (
     expected_rows INTEGER NOT NULL, begun_at TEXT NOT NULL, finished_at TEXT, changed INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE chunk (
-    name TEXT NOT NULL REFERENCES staged_table ON DELETE CASCADE, chunk_index INTEGER NOT NULL, low TEXT, high TEXT,
+    name TEXT NOT NULL REFERENCES staged_table ON DELETE CASCADE, chunk_index INTEGER NOT NULL, cut INTEGER NOT NULL,
     file TEXT NOT NULL, rows INTEGER, bytes INTEGER, sha256 TEXT, finished_at TEXT,
     PRIMARY KEY (name, chunk_index)
 ) STRICT, WITHOUT ROWID;
@@ -47,6 +49,11 @@ class ChunkRange:
     index: int
     low: str | None
     high: str | None
+
+    @property
+    def cut(self) -> bool:
+        """Whether it has a limit at all."""
+        return (self.low, self.high) != (None, None)
 
 
 @dataclass(frozen=True)
@@ -92,8 +99,9 @@ class TableEntry:
 class Manifest:
     """The manifest, for the one process that stages (any of its threads) or for readers."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, stage_dir: Path) -> None:
         self._connection = connection
+        self._stage_dir = stage_dir
         self._lock = threading.Lock()
 
     def tables(self) -> list[TableEntry]:
@@ -108,10 +116,13 @@ class Manifest:
 
     def chunks(self, name: SourceTable) -> list[ChunkEntry]:
         """The chunks of a table, in key order."""
-        return [_chunk_entry(row) for row in self._read("SELECT * FROM chunk WHERE name = ? ORDER BY chunk_index", (_key(name),))]
+        rows = self._read("SELECT * FROM chunk WHERE name = ? ORDER BY chunk_index", (_key(name),))
+        limits = read_edges(self._edges(name), len(rows)) if any(row["cut"] for row in rows) else [(None, None)] * len(rows)
+        return [_chunk_entry(row, *limit) for row, limit in zip(rows, limits, strict=True)]
 
     def begin_table(self, entry: TableEntry, ranges: Sequence[ChunkRange]) -> None:
-        """Write a table with all its chunks at once: a plan is there whole or not at all."""
+        """Write a table with all its chunks at once: a plan is there whole or not at all. The keys between chunks come first."""
+        write_edges(self._edges(entry.name), [(part.low, part.high) for part in ranges])
         row = (
             _key(entry.name),
             entry.schema_hash,
@@ -128,8 +139,8 @@ class Manifest:
         with self._writing() as connection:
             connection.execute("INSERT INTO staged_table VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)", row)
             connection.executemany(
-                "INSERT INTO chunk VALUES (?, ?, ?, ?, ?, NULL, NULL, NULL, NULL)",
-                [(_key(entry.name), part.index, part.low, part.high, chunk_file(entry.name, part.index)) for part in ranges],
+                "INSERT INTO chunk VALUES (?, ?, ?, ?, NULL, NULL, NULL, NULL)",
+                [(_key(entry.name), part.index, part.cut, chunk_file(entry.name, part.index)) for part in ranges],
             )
 
     def finish_chunk(self, name: SourceTable, index: int, *, rows: int, size: int, sha256: str) -> None:
@@ -162,6 +173,10 @@ class Manifest:
         """Drop a table and its chunks; its files are the caller's."""
         with self._writing() as connection:
             connection.execute("DELETE FROM staged_table WHERE name = ?", (_key(name),))
+        forget_edges(self._edges(name))
+
+    def _edges(self, name: SourceTable) -> Path:
+        return edges_path(self._stage_dir, table_folder(name))
 
     def _read(self, sql: str, params: Sequence[object] = ()) -> list[sqlite3.Row]:
         with self._lock:
@@ -200,7 +215,7 @@ def open_manifest(stage_dir: Path, *, read_only: bool = False) -> Iterator[Manif
     connection.row_factory = sqlite3.Row
     try:
         _set_up(connection, path)
-        yield Manifest(connection)
+        yield Manifest(connection, stage_dir)
     finally:
         connection.close()
 
@@ -292,9 +307,9 @@ def _table_entry(row: sqlite3.Row) -> TableEntry:
     )
 
 
-def _chunk_entry(row: sqlite3.Row) -> ChunkEntry:
+def _chunk_entry(row: sqlite3.Row, low: str | None, high: str | None) -> ChunkEntry:
     return ChunkEntry(
-        range=ChunkRange(row["chunk_index"], row["low"], row["high"]),
+        range=ChunkRange(row["chunk_index"], low, high),
         file=row["file"],
         rows=row["rows"],
         bytes=row["bytes"],

@@ -18,7 +18,8 @@ from etl.source.extract import canonical_schema, left_out
 from etl.source.hidden import masked_columns
 from etl.source.ranges import find_edges, range_column
 from etl.source.versions import Versions, changes_lost, read_versions
-from etl.stage.manifest import ChunkEntry, ChunkRange, Manifest, TableEntry, now
+from etl.stage.edges import EDGES_FOLDER, edges_path
+from etl.stage.manifest import ChunkEntry, ChunkRange, Manifest, TableEntry, now, table_folder
 
 _DISK_SHARE: Final = 0.5
 """Staged bytes for a byte on the server, indexes included: columns compress well, so it is seldom more."""
@@ -110,9 +111,10 @@ def forget_tables(manifest: Manifest, stage_dir: Path, names: Iterable[SourceTab
 
 
 def remove_orphans(manifest: Manifest, stage_dir: Path) -> None:
-    """Remove partial files, and files of chunks that are not done: a process was killed between the file and the manifest."""
+    """Remove partial files, and files of chunks and tables that are not in the manifest: a process was killed between the two."""
     wanted = {chunk.file for entry in manifest.tables() for chunk in manifest.chunks(entry.name) if chunk.done}
-    for path in [*stage_dir.glob("*/*.parquet"), *stage_dir.glob("*/.*.partial")]:
+    wanted |= {str(edges_path(Path(), table_folder(entry.name))) for entry in manifest.tables()}
+    for path in [*stage_dir.glob("*/*.parquet"), *stage_dir.glob(f"{EDGES_FOLDER}/*.json"), *stage_dir.glob("*/.*.partial")]:
         if str(path.relative_to(stage_dir)) not in wanted:
             path.unlink(missing_ok=True)
     for folder in stage_dir.iterdir():

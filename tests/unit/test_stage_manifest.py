@@ -12,7 +12,9 @@ import pytest
 from etl.errors import ConfigurationError, RefusedError, UsageError
 from etl.names import SourceTable
 from etl.personal_files import write_personal_file
+from etl.stage.edges import edges_path, write_edges
 from etl.stage.manifest import ChunkRange, TableEntry, chunk_file, now, open_manifest
+from etl.stage.plan import remove_orphans
 from etl.stage.read import Stage
 
 NAME = SourceTable("crm", "dbo", "Member")
@@ -130,3 +132,36 @@ def test_manifest_and_chunks_are_for_their_owner_only(tmp_path: Path) -> None:
     begin(tmp_path)
     assert (tmp_path / "manifest.db").stat().st_mode & 0o077 == 0
     assert finish(tmp_path, 0, [1]).stat().st_mode & 0o077 == 0
+
+
+def test_keys_between_chunks_are_member_data_and_stand_outside_the_manifest(tmp_path: Path) -> None:
+    """A card number or a phone as key: encryption at rest would have missed it in the database file."""
+    entry = TableEntry(
+        name=NAME, schema_hash="h", schema=SCHEMA, key=("Phone",), left_out=(), chunk_column="Phone", ct_version=None,
+        row_version=None, isolation="snapshot", expected_rows=9, begun_at=now(),
+    )  # fmt: skip
+    ranges = [ChunkRange(0, None, "'13912345678'"), ChunkRange(1, "'13912345678'", None)]
+    with open_manifest(tmp_path) as manifest:
+        manifest.begin_table(entry, ranges)
+        assert [chunk.range for chunk in manifest.chunks(NAME)] == ranges
+        raw = b"".join(path.read_bytes() for path in tmp_path.glob("manifest.db*"))
+    assert b"13912345678" not in raw
+    (kept,) = tmp_path.glob("edges/*.json")
+    assert kept.stat().st_mode & 0o077 == 0
+    with open_manifest(tmp_path) as manifest:
+        kept.unlink()
+        with pytest.raises(ConfigurationError, match=r"edges/crm\.dbo\.Member\.json"):
+            manifest.chunks(NAME)  # never read the whole table in place of one part of it
+        manifest.forget_table(NAME)
+        manifest.begin_table(entry, ranges)
+        remove_orphans(manifest, tmp_path)
+        assert [chunk.range for chunk in manifest.chunks(NAME)] == ranges
+        manifest.forget_table(NAME)
+    assert list(tmp_path.glob("edges/*.json")) == []
+
+
+def test_keys_of_a_plan_that_was_never_committed_are_removed(tmp_path: Path) -> None:
+    with open_manifest(tmp_path) as manifest:
+        write_edges(edges_path(tmp_path, "crm.dbo.Gone"), [(None, "'1'"), ("'1'", None)])
+        remove_orphans(manifest, tmp_path)
+    assert not (tmp_path / "edges").exists()
