@@ -15,6 +15,7 @@ from etl.reconcile.actual import read_actual_by_key
 from etl.reconcile.by_key import LookupNow, read_expected_by_key
 from etl.reconcile.expected import REFUSED_SCHEMA, Expectation, ExpectedBatch, read_lookups
 from etl.reconcile.findings import Findings, Rows, find
+from etl.reconcile.legacy_keys import read_expected_of
 from etl.reconcile.match import Unmatched, without_equals
 from etl.reconcile.members import Corrections, WrongLink
 from etl.reconcile.plan import PART, SOURCE, TablePlan
@@ -37,7 +38,7 @@ class Now:
 def look_again(now: Now, before: Comparison, *, find_sources: bool) -> Comparison:
     """The differences of `before` that are still there.
 
-    An extra row may have its legacy row by now, whose key nobody knows: `find_sources` reads the source again for those.
+    An extra row may have its legacy row by now: `find_sources` looks for it.
     What `before` counted but did not keep stays counted.
     """
     plan, findings = before.plan, before.findings
@@ -114,7 +115,7 @@ def reread_batches(now: Now, plan: TablePlan, crosswalk: Corrections, legacy: pl
 def with_sources_of(
     now: Now, plan: TablePlan, crosswalk: Corrections, expected: pl.DataFrame, extra: pl.DataFrame
 ) -> pl.DataFrame:
-    """Also the legacy rows that make target rows with the keys of `extra`: the whole source is read for them."""
+    """Also the legacy rows that make target rows with the keys of `extra`."""
     found = [expected]
     keys = extra.select(plan.key)
     expectation = Expectation(plan, crosswalk)
@@ -122,7 +123,7 @@ def with_sources_of(
         for part in plan.parts:
             source = stack.enter_context(now.open_source(part.part.source.database))
             beside = read_lookups(source, part, now.batch_rows)
-            batches = expectation.read(source, part, beside, now.batch_rows)
+            batches = read_expected_of(source, expectation, part, beside, keys, now.batch_rows)
             found.extend(batch.rows.join(keys, on=list(plan.key), how="semi") for batch in batches)
     return pl.concat(found, how="diagonal").unique([PART, SOURCE], maintain_order=True)
 
