@@ -45,8 +45,8 @@ if [ ${#missing[@]} -gt 0 ]; then
   say "this machine lacks"
   printf 'setup:   %s\n' "${reasons[@]}"
   if [ "$(id -u)" != 0 ] || ! has apt-get; then
-    say "installing them takes root. Run this, then the same make command again:"
-    say "  sudo apt-get update && sudo apt-get install -y --no-install-recommends ${missing[*]}"
+    say "installing them takes root. As root (su, or sudo sh -c '...'), run this; then, as yourself, the same make command again:"
+    say "  apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
     exit 3
   fi
   say "installing them with apt-get; no service is started"
