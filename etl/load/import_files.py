@@ -20,7 +20,6 @@ from etl.load.import_part import FileChunk, FileTransform
 from etl.load.import_preview import preview_file
 from etl.load.import_profile import Profile, load_profile
 from etl.load.import_read import ReadFile, read_file
-from etl.load.import_record import record_rows
 from etl.load.import_rejected import Corrections, note_file, settle_corrected, write_rejected
 from etl.load.loader import Loader, open_loader
 from etl.load.lock import hold_load_lock
@@ -32,6 +31,7 @@ from etl.load.prepare import Live, Prepared, open_target_side
 from etl.load.runs import read_runs
 from etl.load.staged import fingerprint_of
 from etl.load.work import pending_work
+from etl.load.write_import_record import record_rows
 from etl.mapping.compile import compile_part
 from etl.mapping.load_mapping import load_mapping
 from etl.mapping.model import Mapping
