@@ -47,6 +47,11 @@ class AsIsTransform:
         """None: ids stay what they are."""
         return ()
 
+    @property
+    def member_columns(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
     def source_keys(self, frame: pl.DataFrame) -> pl.Series:
         """The key as text; nothing for a table that has none."""
         return key_text(frame, self.key) if self.key else pl.Series([""] * frame.height, dtype=pl.String)

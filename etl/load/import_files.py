@@ -28,6 +28,7 @@ from etl.load.model import ReasonCount
 from etl.load.part import LoadPart
 from etl.load.preflight import require_tables
 from etl.load.prepare import Live, Prepared, open_target_side
+from etl.load.refill import refill_members
 from etl.load.runs import read_runs
 from etl.load.staged import fingerprint_of
 from etl.load.work import pending_work
@@ -54,7 +55,8 @@ class ImportRequest:
 @dataclass(frozen=True)
 class ImportedFile:
     """What became of a file's records, or would. `before`: settled when the same file was imported earlier. `columns` pairs the
-    file's headers with legacy columns, `ignored` are headers nobody knows, `rejected_file` holds the rows to correct."""
+    file's headers with legacy columns, `ignored` are headers nobody knows, `rejected_file` holds the rows to correct.
+    `refilled`: rows that an earlier import loaded without their member, which is there by now."""
 
     file: str
     form: str
@@ -68,6 +70,7 @@ class ImportedFile:
     columns: tuple[tuple[str, str], ...]
     ignored: tuple[str, ...]
     rejected_file: Path | None = None
+    refilled: int = 0
 
 
 @dataclass(frozen=True)
@@ -121,12 +124,14 @@ def import_file(
         part = prepared.parts[0]
         if request.execute:
             counts = load_file(prepared, part, keep_alive, progress)
+            refilled = refill_members(prepared, part, progress, connection).filled
             corrections = Corrections.of_quarantine(prepared, part)
             record_rows(settings, part, file, corrections)
         else:
             counts, corrections = preview_file(prepared, part)
+            refilled = refill_members(prepared, part).filled
         rejected_file = write_rejected(settings, part, file, corrections, request.rejected)
-        return imported(prepared, part, file, counts, rejected_file)
+        return replace(imported(prepared, part, file, counts, rejected_file), refilled=refilled)
 
 
 def prepare_file(

@@ -59,6 +59,11 @@ class FileTransform:
         """Systems whose members the rows refer to."""
         return tuple(dict.fromkeys(reference.system for reference in self.compiled.member_references))
 
+    @property
+    def member_columns(self) -> tuple[str, ...]:
+        """Target columns that hold such members."""
+        return tuple(reference.target_column for reference in self.compiled.member_references)
+
     def source_keys(self, frame: pl.DataFrame) -> pl.Series:
         """Keys of all records."""
         return self.keys_of(frame, parse_cells(frame, self.file, self.profile))

@@ -40,6 +40,10 @@ class Transform(Protocol):
     def systems(self) -> tuple[str, ...]:
         """Systems whose members it looks up."""
 
+    @property
+    def member_columns(self) -> tuple[str, ...]:
+        """Target columns that hold such members."""
+
     def source_keys(self, frame: pl.DataFrame) -> pl.Series:
         """The key of each row as text."""
 

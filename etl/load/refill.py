@@ -31,11 +31,16 @@ FILLED: Final = "loaded as NULL, filled in later"
 NOTED: Final = """\
 SELECT DISTINCT source_key FROM {state}.reject
 WHERE mapping_part = %s AND column_name = %s AND reason = %s AND settled_at IS NOT NULL AND detail <> %s"""
+IMPORTED: Final = """\
+SELECT source_table, COUNT(DISTINCT source_key) FROM {state}.reject
+WHERE mapping_part LIKE %s AND reason = %s AND settled_at IS NOT NULL AND detail <> %s
+GROUP BY source_table ORDER BY source_table"""
 EMPTY_ROWS: Final = "SELECT {key} FROM {schema}.{table} WHERE {column} IS NULL AND ({key}) IN ({tuples}){lock}"
 FILL: Final = "UPDATE {schema}.{table} SET {column} = %s WHERE {column} IS NULL AND ({key}) IN ({tuples})"
 TELL_FILLED: Final = """\
 UPDATE {state}.reject SET detail = %s
 WHERE mapping_part = %s AND column_name = %s AND reason = %s AND settled_at IS NOT NULL AND source_key IN ({keys})"""
+IMPORT_PREFIX: Final = "import/"
 SOURCE_KEY: Final = "·source_key"
 
 
@@ -57,7 +62,7 @@ def refill_members(
 ) -> Refilled:
     """Give rows of `part` their members. Without a `connection` to write through, only count."""
     total = Refilled()
-    for column in nullable_members(prepared, part):
+    for column in nullable_members(part):
         noted = noted_keys(prepared, part, column)
         if not noted:
             continue
@@ -70,13 +75,20 @@ def refill_members(
     return total
 
 
-def nullable_members(prepared: Prepared, part: LoadPart) -> tuple[str, ...]:
+def imported_without_member(prepared: Prepared) -> tuple[tuple[str, int], ...]:
+    """(file, rows) of imported files with rows that were loaded without their member."""
+    rows = prepared.connection.query(
+        sql(IMPORTED, {"state": prepared.state_schema}), (f"{IMPORT_PREFIX}%", UNKNOWN_MEMBER, FILLED)
+    )
+    return tuple((text(file), int(count)) for file, count in rows)
+
+
+def nullable_members(part: LoadPart) -> tuple[str, ...]:
     """Columns of a part that hold a member and may hold none; none for a table without key, whose rows cannot be told apart."""
-    if prepared.mapping is None or not part.keys or not set(part.keys[0]) <= set(part.column_names):
+    if not part.keys or not set(part.keys[0]) <= set(part.column_names):
         return ()
     nullable = {column.name for column in part.columns if column.nullable} - set(part.keys[0])
-    mapped = prepared.mapping.part(part.name).columns
-    return tuple(column.target for column in mapped if column.member is not None and column.target in nullable)
+    return tuple(name for name in part.transform.member_columns if name in nullable)
 
 
 def noted_keys(prepared: Prepared, part: LoadPart, column: str) -> frozenset[str]:

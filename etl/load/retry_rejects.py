@@ -20,7 +20,7 @@ from etl.load.model import ReasonCount
 from etl.load.part import LoadPart
 from etl.load.prepare import Prepared, prepare_load
 from etl.load.ranges import Rows
-from etl.load.refill import UNKNOWN_MEMBER, Refilled, refill_members
+from etl.load.refill import UNKNOWN_MEMBER, Refilled, imported_without_member, refill_members
 from etl.load.rejects import LIMITS, RejectFilter, count_rejects, open_keys
 from etl.mapping.load_mapping import load_mapping
 from etl.mapping.model import Part
@@ -57,12 +57,14 @@ class RetriedPart:
 @dataclass(frozen=True)
 class RetryResult:
     """Outcome of `retry_rejects`, for parts with anything to do. `left_out`: parts that were not asked for, with what a retry of
-    them would do now that their members are there."""
+    them would do now that their members are there. `files`: imported files with rows that have no member, and how many: only the
+    file tells which of them have one by now."""
 
     executed: bool
     parts: tuple[RetriedPart, ...]
     seconds: float
     left_out: tuple[RetriedPart, ...] = ()
+    files: tuple[tuple[str, int], ...] = ()
 
     @property
     def loaded(self) -> int:
@@ -98,8 +100,11 @@ def retry_rejects(settings: Settings, tables: tuple[str, ...], progress: Progres
         ):
             parts = tuple(retry_part(prepared, part, loader, progress) for part in prepared.parts)
             others = dependants(prepared)
+            files = imported_without_member(prepared)
         left_out = preview_left_out(settings, others)
-    return RetryResult(True, tuple(part for part in parts if has_work(part)), time.monotonic() - began, left_out)
+    members = any(part.loaded for part, defines in zip(parts, prepared.parts, strict=True) if defines.system is not None)
+    told = tuple(part for part in parts if has_work(part))
+    return RetryResult(True, told, time.monotonic() - began, left_out, files if members else ())
 
 
 def has_work(part: RetriedPart) -> bool:

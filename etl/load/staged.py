@@ -54,6 +54,11 @@ class MappedTransform:
         """Systems whose members the rows refer to."""
         return tuple(dict.fromkeys(reference.system for reference in self.compiled.member_references))
 
+    @property
+    def member_columns(self) -> tuple[str, ...]:
+        """Target columns that hold such members."""
+        return tuple(reference.target_column for reference in self.compiled.member_references)
+
     def source_keys(self, frame: pl.DataFrame) -> pl.Series:
         """The key of each row as text."""
         return self.compiled.source_keys(frame)

@@ -18,12 +18,19 @@ def import_document(result: ImportResult, lang: str) -> Document:
         figures=(
             Figure(tr(lang, "Kind of file"), result.kind, result.part),
             Figure(tr(lang, "Records"), sum(file.records for file in result.files)),
+            *refilled_figure(result, lang),
             Figure(tr(lang, "Time"), human_duration(result.seconds)),
         ),
         tables=tuple(tables),
         next_steps=import_steps(result, lang),
         lang=lang,
     )
+
+
+def refilled_figure(result: ImportResult, lang: str) -> tuple[Figure, ...]:
+    """Rows of an earlier import of the same file that got their member."""
+    refilled = sum(file.refilled for file in result.files)
+    return (Figure(tr(lang, "Rows that got their member"), refilled),) if refilled else ()
 
 
 def import_verdict(result: ImportResult, lang: str) -> Verdict:
@@ -41,7 +48,7 @@ def import_verdict(result: ImportResult, lang: str) -> Verdict:
         return Verdict(
             "warn", tr(lang, "{loaded} records were loaded, {rejected} need correction.", loaded=f"{loaded:,}", rejected=rejected)
         )
-    if not loaded:
+    if not loaded and not any(file.refilled for file in result.files):
         return Verdict("ok", tr(lang, "Nothing new: every record was on the target already or settled before."))
     return Verdict("ok", tr(lang, "{loaded} records were loaded, none was rejected.", loaded=f"{loaded:,}"))
 

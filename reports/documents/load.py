@@ -257,6 +257,9 @@ def retry_steps(result: RetryResult, lang: str) -> tuple[str, ...]:
         command = f"`membershift load rejects retry --table {part.part} --execute`"
         values = {"part": part.part, "rows": f"{part.loaded + part.unchanged + part.refilled.filled:,}", "command": command}
         steps.append(tr(lang, "{rows} rows of {part} can follow their members: {command}.", **values))
+    for file, rows in result.files:
+        text = "{rows} rows of {file} were imported without a member: import it again, and those whose member is loaded get it."
+        steps.append(tr(lang, text, rows=f"{rows:,}", file=file))
     for part in result.parts:
         if part.unstaged:
             command = f"`membershift reconcile repair --table {part.target} --execute`"

@@ -121,7 +121,7 @@ def loads() -> Iterator[Document]:
     yield load.exported_document(Exported(Path("/tmp/rejects.xlsx"), 3), "zh")
     retried = RetriedPart("sale/pos", "sale", 5, 4, 2, 1, 1, (), Refilled(9, 8, 7))
     for executed in (True, False):
-        yield load.retry_document(RetryResult(executed, (retried,), 1.0, (retried,)), "zh")
+        yield load.retry_document(RetryResult(executed, (retried,), 1.0, (retried,), (("sales.csv", 3),)), "zh")
     yield load.retry_document(RetryResult(True, (), 1.0), "zh")
 
 

@@ -220,6 +220,31 @@ def test_sales_and_their_lines(settings: Settings, connection: BulkConnection, t
     ]
 
 
+def test_sales_imported_before_their_members_get_them_when_the_file_is_imported_again(
+    settings: Settings, connection: BulkConnection, tmp_path: Path
+) -> None:
+    sales = write(
+        tmp_path / "sales.csv",
+        ("R1,S001,C001,3,2024-05-06 10:00:00,12,,", "R2,S001,C404,3,2024-05-06 10:01,12,,", "R3,S001,,3,2024-05-06 10:02,12,,"),
+        header="小票号,门店,会员卡号,收银机号,销售时间,金额,优惠,支付方式",
+    )
+    schema = settings.target.schema_name
+
+    def owned() -> dict[str, bool]:
+        return {str(row[0]): row[1] is not None for row in connection.query(f"SELECT sale_no, member_id FROM `{schema}`.sale")}
+
+    assert run(settings, sales, kind="sales").loaded == 3
+    assert not any(owned().values())
+    run(settings, write(tmp_path / "cards.csv", ROWS))
+
+    assert run(settings, sales, kind="sales", execute=False).refilled == 1
+    again = run(settings, sales, kind="sales")
+
+    assert (again.loaded, again.rejected, again.refilled) == (0, 0, 1)
+    assert owned() == {"R1": True, "R2": False, "R3": False}
+    assert run(settings, sales, kind="sales").refilled == 0
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

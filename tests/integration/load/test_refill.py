@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from etl.load.import_files import ImportRequest, run_import
 from etl.load.model import LoadRequest
 from etl.load.retry_rejects import RetriedPart, RetryResult, retry_rejects
 from etl.load.run import run_load
@@ -152,3 +153,24 @@ def test_a_member_set_on_the_target_meanwhile_is_left_alone(
     retry_rejects(settings, PARTS, Silent(), execute=True)
 
     assert connection.scalar(f"SELECT member_id FROM `{schema}`.sale WHERE sale_no = %s", (empty,)) == member
+
+
+def test_a_retry_names_the_files_whose_rows_may_have_a_member_now(
+    settings: Settings, connection: BulkConnection, tables: dict[str, pl.DataFrame], tmp_path: Path
+) -> None:
+    card = tables["pos.dbo.PosMember"]["CardNo"][0]  # refused, as every fifth is
+    file = tmp_path / "till.csv"
+    file.write_text(
+        f"小票号,门店,会员卡号,收银机号,销售时间,金额,优惠,支付方式\nX1,S0001,{card},3,2017-05-06 10:00,12,,\n", "utf-8"
+    )
+    request = ImportRequest((file,), "sales", execute=True)
+    assert run_import(settings, request, Silent()).files[0].noted == 1
+    correct_mapping(settings)
+
+    result = retry_rejects(settings, PARTS, Silent(), execute=True)
+
+    assert result.files == (("till.csv", 1),)
+    assert any("1 rows of till.csv were imported without a member" in step for step in retry_document(result, "en").next_steps)
+    assert run_import(settings, request, Silent()).files[0].refilled == 1
+    owner = connection.scalar(f"SELECT member_id FROM `{settings.target.schema_name}`.sale WHERE sale_no = 'X1'")
+    assert owner is not None
