@@ -34,18 +34,14 @@ def changes_lost(source: Source, name: SourceTable, since: int) -> bool:
 
 def was_changed(source: Source, table: Table, versions: Versions) -> bool | None:
     """Whether the table was written to after `versions`; None when nothing on the server can tell."""
-    name = table.name.quoted
+    name = table.name.quoted  # numbers are written out: the driver would take a %d in a name for a place of theirs
     if table.change_tracking and versions.change_tracking is not None:
-        return bool(
-            source.query(
-                " ".join(["SELECT TOP (1) 1 FROM CHANGETABLE(CHANGES", name, ", %d) AS c"]),
-                (versions.change_tracking,),
-                database=table.name.database,
-            )
-        )
+        since = f"CHANGETABLE(CHANGES {name}, {int(versions.change_tracking)})"
+        return bool(source.query(" ".join(["SELECT TOP (1) 1 FROM", since, "AS c"]), database=table.name.database))
     counter = next((column.name for column in table.columns if column.is_rowversion), None)
     if counter is None or versions.row_version is None:
         return None
     # Deletes leave no rowversion behind, so only a "yes" is certain.
-    newer = " ".join(["SELECT TOP (1) 1 FROM", name, "WHERE", bracket(counter), ">= CONVERT(binary(8), CONVERT(bigint, %d))"])
-    return True if source.query(newer, (versions.row_version,), database=table.name.database) else None
+    newer = f"{bracket(counter)} >= CONVERT(binary(8), CONVERT(bigint, {int(versions.row_version)}))"
+    sql = " ".join(["SELECT TOP (1) 1 FROM", name, "WHERE", newer])
+    return True if source.query(sql, database=table.name.database) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import pyarrow as pa
 import pytest
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 
 from etl.names import SourceTable
 from etl.source.catalog import Column, Index, Table, find_key
+from etl.source.connect import Source
 from etl.source.extract import canonical_schema, left_out, select_list, select_statement
 from etl.source.surrogates import ANY_HALF, LONE_HALVES, damaged_expression
+from etl.source.versions import Versions, was_changed
 
 NAME = SourceTable("crm", "dbo", "Odd]Name")
 
@@ -155,3 +158,25 @@ def test_damaged_expression_tries_the_costly_patterns_only_on_text_with_surrogat
     assert sql.index(ANY_HALF) < min(sql.index(pattern) for pattern in LONE_HALVES)
     assert sql.count("LIKE") == 5
     assert sql.isascii()
+
+
+@pytest.mark.parametrize("tracked", [True, False])
+def test_a_name_that_looks_like_a_place_for_a_value_is_sent_as_it_is(tracked: bool) -> None:
+    """pymssql fills %d wherever it stands, once there is a value to fill in."""
+    asked: list[tuple[str, tuple[object, ...]]] = []
+
+    class Asked(Source):
+        def __init__(self) -> None: ...
+
+        def query(self, sql: str, params: Sequence[object] = (), *, database: str | None = None) -> list[tuple[object, ...]]:
+            asked.append((sql, tuple(params)))
+            return []
+
+    name = SourceTable("crm", "dbo", "100%do")
+    version = Column("%d", "timestamp", 8, 0, 0, nullable=False, is_rowversion=True)
+    was_changed(Asked(), Table(name, (version,), (), change_tracking=tracked), Versions(7, 9))
+    ((sql, params),) = asked
+    assert params == ()
+    assert (
+        "CHANGETABLE(CHANGES [crm].[dbo].[100%do], 7)" if tracked else "[%d] >= CONVERT(binary(8), CONVERT(bigint, 9))"
+    ) in sql
