@@ -22,7 +22,7 @@ Canary = Annotated[str | None, typer.Option("--canary", metavar="SHARE", help="L
 AsIs = Annotated[str | None, typer.Option("--as-is", metavar="TABLE", help="Move this source table without a mapping.")]
 AsName = Annotated[str | None, typer.Option("--as", metavar="NAME", help="Name of the target table of --as-is.")]
 AcceptMapping = Annotated[bool, typer.Option("--accept-mapping", help="Go on although the mapping changed since the load began.")]
-NoIndexes = Annotated[bool, typer.Option("--no-indexes", help="Leave the secondary indexes, and counting the rows for them, to later.")]
+NoIndexes = Annotated[bool, typer.Option("--no-indexes", help="Leave the secondary indexes and the counting of rows for later.")]
 Reason = Annotated[str | None, typer.Option("--reason", help="Only this reason, such as too_long.")]
 Settled = Annotated[bool, typer.Option("--settled", help="Also lines whose row is loaded by now.")]
 

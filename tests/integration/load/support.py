@@ -58,6 +58,11 @@ class AsItIs:
         """None."""
         return ()
 
+    @property
+    def member_columns(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
     def source_keys(self, frame: pl.DataFrame) -> pl.Series:
         """The key column as text."""
         return frame[self.key].cast(pl.String)
