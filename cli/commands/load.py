@@ -70,21 +70,22 @@ def run(
         canary=None if canary is None else parse_share(canary),
         as_is=None if as_is is None else SourceTable.parse(as_is),
         as_name=as_name,
+        indexes=not no_indexes,
         accept_mapping=accept_mapping,
     )
     settings = settings_of(context)
     with progress(as_json) as shown:
         result = run_load(settings, request, shown)
         if execute:
-            finish(settings, request, result, shown, indexes=not no_indexes)
+            finish(settings, request, result, shown)
     show(load_document(result, lang_of(context)), result, as_json=as_json, html=html)
 
 
-def finish(settings: Settings, request: LoadRequest, result: LoadResult, progress: Progress, *, indexes: bool) -> None:
+def finish(settings: Settings, request: LoadRequest, result: LoadResult, progress: Progress) -> None:
     """Build the indexes once the whole mapping is loaded, then let the target count its rows."""
     from etl.load.finish import analyze_tables
 
-    if not indexes:
+    if not request.indexes:
         return
     if request.as_is is None and not request.tables and result.complete:
         from migrations.schema.commands import indexes_up

@@ -17,7 +17,8 @@ class LoadRequest:
     """What to load. `tables` are target tables or mapping parts; empty means all of the mapping.
 
     `canary`: share of each table to load and check first (0.1 = a tenth). `as_is`: load this source table without a mapping, into
-    the target table `as_name`. `accept_mapping`: go on although the mapping changed since a load was begun.
+    the target table `as_name`, with its secondary `indexes`. `accept_mapping`: go on although the mapping changed since a load
+    was begun.
     """
 
     tables: tuple[str, ...] = ()
@@ -25,6 +26,7 @@ class LoadRequest:
     canary: float | None = None
     as_is: SourceTable | None = None
     as_name: str | None = None
+    indexes: bool = True
     accept_mapping: bool = False
 
 

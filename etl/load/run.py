@@ -47,7 +47,7 @@ def run_as_is(settings: Settings, request: LoadRequest, progress: Progress) -> L
         create_table(settings, plan)
         with prepare_as_is(settings, plan) as prepared:
             result = load_prepared(prepared, None, lock.keep, progress)
-        notes = create_indexes(settings, plan)
+        notes = create_indexes(settings, plan) if request.indexes else ()
     return replace(result, statements=plan.statements, notes=(*plan.notes, *notes))
 
 
