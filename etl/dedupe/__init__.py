@@ -1,0 +1,1 @@
+"""Who is one person: standardise, link, cluster, registry, review."""
