@@ -100,7 +100,7 @@ def rich_table(table: Table, lang: str) -> RichTable:
     from rich.markup import escape
     from rich.table import Table as RichTable
 
-    from reports.document import cell_text
+    from reports.document import Bar, cell_text
     from reports.text import tr
 
     shown = table.rows[:MAX_ROWS_ON_SCREEN]
@@ -115,6 +115,8 @@ def rich_table(table: Table, lang: str) -> RichTable:
             if index == table.status_column:
                 status = str(value)
                 rendered.append(f"[{COLOURS[status]}]{MARKS[status]} {tr(lang, WORDS[status])}[/]")
+            elif isinstance(value, Bar):
+                rendered.append(f"[{COLOURS['ok' if value.forward else 'warn']}]{cell_text(value)}[/]")
             else:
                 rendered.append(escape(cell_text(value)))
         view.add_row(*rendered)

@@ -41,6 +41,27 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Bar:
+    """A cell drawn as a bar from `start` to `end` on an axis that goes from `low` to `high`: a waterfall when each starts where the
+    one above ended. Its direction is its sign."""
+
+    start: float
+    end: float
+    low: float
+    high: float
+
+    @property
+    def forward(self) -> bool:
+        """Whether it goes up."""
+        return self.end >= self.start
+
+    def place(self, value: float) -> float:
+        """Where `value` is on the axis, between 0 and 1."""
+        width = self.high - self.low
+        return min(1.0, max(0.0, (value - self.low) / width)) if width > 0 else 0.0
+
+
+@dataclass(frozen=True)
 class Document:
     """A report in one language."""
 
@@ -74,8 +95,23 @@ def cell_text(value: object) -> str:
             return f"{value:,.3f}"
         case datetime():
             return value.isoformat(timespec="seconds")
+        case Bar():
+            return draw_bar(value)
         case _:
             return str(value)
+
+
+def draw_bar(bar: Bar, width: int = 30) -> str:
+    """A bar as text: what goes up is full, what goes down is shaded, and a line stands at nought.
+
+    >>> draw_bar(Bar(0, 5, -10, 10), 20), draw_bar(Bar(0, -5, -10, 10), 20), draw_bar(Bar(2, 6, 0, 10), 10)
+    ('          │█████', '     ▒▒▒▒▒│', '│  ████')
+    """
+    first, last = sorted((round(bar.place(bar.start) * width), round(bar.place(bar.end) * width)))
+    cells = [" "] * first + ["█" if bar.forward else "▒"] * max(last - first, 1 if bar.start != bar.end else 0)
+    zero = round(bar.place(0.0) * width)
+    cells += [" "] * (zero - len(cells))
+    return "".join([*cells[:zero], "│", *cells[zero:]]).rstrip()
 
 
 def human_bytes(size: float) -> str:
@@ -95,7 +131,7 @@ def human_duration(seconds: float) -> str:
     """Seconds for reading.
 
     >>> human_duration(0.25), human_duration(75), human_duration(3700)
-    ('0.2 s', '1 min 15 s', '1 h 2 min')
+    ('0.2 s', '1 min 15 s', '1 h 1 min')
     """
     if seconds < 60:
         return f"{seconds:.1f} s"

@@ -7,7 +7,7 @@ from functools import cache
 from importlib import metadata, resources
 from typing import TYPE_CHECKING
 
-from reports.document import Document, cell_text
+from reports.document import Bar, Document, cell_text
 from reports.text import tr
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def render_html(document: Document) -> str:
     return page_template().render(
         document=document,
         cell=cell_text,
+        is_bar=lambda value: isinstance(value, Bar),
         is_number=lambda value: isinstance(value, int | float) or type(value).__name__ == "Decimal",
         next_steps_title=tr(document.lang, "Next steps"),
         marks={"ok": "✔", "warn": "!", "bad": "✘"},
