@@ -99,8 +99,8 @@ def schema_down(target: TargetSettings, revision: str, *, execute: bool = False,
 
 
 def indexes_up(target: TargetSettings) -> SchemaChange:
-    """Build the secondary indexes: what follows a load."""
-    return schema_up(target, "indexes")
+    """Build the secondary indexes, and whatever later revisions add: what follows a load."""
+    return schema_up(target)
 
 
 def schema_sql(target: TargetSettings, span: str = "base:head") -> str:

@@ -357,4 +357,70 @@ TABLES: Final = (
         rows_rejected bigint not null
         imported_at datetime(6) not null""",
     ),
+    table(
+        "state",
+        "merge_event",
+        key="event_id",
+        unique=(),
+        sync=False,
+        columns="""
+        event_id bigint not null
+        run_id bigint not null
+        kind varchar(16) not null
+        member_id bigint not null
+        system varchar(16) not null
+        source_id varchar(64) not null
+        from_member_id bigint
+        reason varchar(200) not null
+        weight double
+        at datetime(6) not null
+        by_whom varchar(64) not null""",
+    ),
+    table(
+        "state",
+        "decision",
+        key="decision_id",
+        unique=(),
+        sync=False,
+        columns="""
+        decision_id bigint not null
+        kind varchar(16) not null
+        left_system varchar(16) not null
+        left_id varchar(64) not null
+        right_system varchar(16) not null
+        right_id varchar(64) not null
+        decided_at datetime(6) not null
+        decided_by varchar(64) not null
+        note varchar(400)
+        withdrawn_at datetime(6)""",
+    ),
+    table(
+        "state",
+        "golden_field",
+        key="member_id, column_name",
+        unique=(),
+        sync=False,
+        columns="""
+        member_id bigint not null
+        column_name varchar(64) not null
+        rule varchar(32) not null
+        system varchar(16) not null
+        source_id varchar(64) not null""",
+    ),
+    table(
+        "state",
+        "dedupe_run",
+        key="run_id",
+        unique=(),
+        sync=False,
+        columns="""
+        run_id bigint not null
+        started_at datetime(6) not null
+        finished_at datetime(6)
+        status varchar(16) not null
+        model_name varchar(64) not null
+        model_version varchar(32) not null
+        model_sha char(64) not null
+        details mediumtext""",
+    ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from migrations.schema import dedupe_tables
 from migrations.schema.execute import execute_all
 from migrations.schema.names import Role
 
@@ -263,12 +264,13 @@ CREATES: tuple[tuple[Role, str], ...] = (
     ("state", "id_allocator"),
     ("state", "reject"),
     ("state", "import_file"),
+    *dedupe_tables.CREATES,
 )
 
 
 def upgrade() -> None:
-    """Create every table."""
-    execute_all(TABLES)
+    """Create every table. Deduplication comes before the load, so its tables are made here; see 0003_dedupe."""
+    execute_all((*TABLES, *dedupe_tables.TABLES))
 
 
 def downgrade() -> None:

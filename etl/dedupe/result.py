@@ -1,0 +1,164 @@
+"""What deduplication is asked, decides and tells, as data: nothing here reads a file or a row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+import polars as pl
+
+CLUSTER_SCHEMA: Final = pl.Schema({"record": pl.Int64(), "cluster": pl.Int64()})
+PAIR_SCHEMA: Final = pl.Schema({"left": pl.Int64(), "right": pl.Int64(), "weight": pl.Float64(), "reason": pl.String()})
+
+RunStatus = Literal["planned", "writing", "moving", "done", "abandoned"]
+"""Of a row of dedupe_run. "writing": new rows are being put beside the old ones, which still count; "moving": the new crosswalk counts, and
+rows of dependent tables are on their way to the survivors."""
+
+
+@dataclass(frozen=True)
+class DedupeRequest:
+    """What to do. Without `execute` only the plan is made. `since`: only records changed since then (ISO time), or "last" for those the
+    last run did not see, are matched against the registry. `afresh`: take the merges of earlier runs back and decide anew, which is
+    possible until members are loaded. `engine`: "duckdb" or "spark"."""
+
+    execute: bool = False
+    since: str | None = None
+    afresh: bool = False
+    engine: str = "duckdb"
+    by_whom: str = ""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Weights (log2 Bayes factors) from which a pair is merged or asked about, and the most records a person may have."""
+
+    match_weight: float
+    review_weight: float
+    largest_cluster: int
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """Who is one person.
+
+    `clusters` (CLUSTER_SCHEMA): a row for each record of a cluster of two or more; all others stand alone. `review` and `refused`
+    (PAIR_SCHEMA): pairs not merged, with the reason. `split`: groups that the limit of size took apart.
+    """
+
+    clusters: pl.DataFrame
+    review: pl.DataFrame
+    refused: pl.DataFrame
+    split: int = 0
+
+    @property
+    def merged_records(self) -> int:
+        """Records that share their person with another."""
+        return self.clusters.height
+
+    @property
+    def persons(self) -> int:
+        """Clusters of two or more records."""
+        return self.clusters["cluster"].n_unique()
+
+
+LINK_SCHEMA: Final = pl.Schema(
+    {
+        "record": pl.Int64(),
+        "system": pl.String(),
+        "source_id": pl.String(),
+        "member_id": pl.Int64(),
+        "from_member_id": pl.Int64(),
+        "is_new": pl.Boolean(),
+    }
+)
+RETIRED_SCHEMA: Final = pl.Schema({"member_id": pl.Int64(), "survivor": pl.Int64()})
+
+
+@dataclass(frozen=True)
+class MergePlan:
+    """What the registry is to become.
+
+    `links` (LINK_SCHEMA): every accepted record of every merged member, with the survivor's id, the id it leads to now (NULL: none)
+    and whether that entry has to be written. `retired` (RETIRED_SCHEMA): ids on the target that end. `created`: survivors' ids that
+    no member has yet. `to_split`: members that lie in several clusters now; they stay as they are until `unmerge` takes them apart.
+    """
+
+    links: pl.DataFrame
+    retired: pl.DataFrame
+    created: pl.Series
+    to_split: tuple[int, ...] = ()
+
+    @property
+    def members(self) -> int:
+        """Merged members, changed or not."""
+        return self.links["member_id"].n_unique()
+
+    @property
+    def new_links(self) -> pl.DataFrame:
+        """Entries of the crosswalk to be written."""
+        return self.links.filter("is_new")
+
+
+@dataclass(frozen=True)
+class Golden:
+    """`rows`: a row of the member table for each merged member, columns as given. `lineage`: member_id, column_name, rule, system,
+    source_id of each value that did not come from the member's first record."""
+
+    rows: pl.DataFrame
+    lineage: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class WriteCounts:
+    """What was written, or would be. `repointed`: rows of dependent tables that changed their member, by table."""
+
+    links: int = 0
+    members: int = 0
+    retired: int = 0
+    events: int = 0
+    lineage: int = 0
+    repointed: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether the registry stays as it is."""
+        return self.links == self.members == self.retired == 0
+
+
+@dataclass(frozen=True)
+class DedupeResult:
+    """One run. `records`: all records read; `accepted`: those the mapping takes. `surplus_before`, `surplus_after`: ids beyond one a
+    person as far as the model can tell, that is accepted records less persons, before and after merging. `pairs_by_rule`: candidate
+    pairs by blocking rule. `seconds`: time by step. `files`: what was saved in the state folder, by name."""
+
+    executed: bool
+    records: int
+    accepted: int
+    systems: Mapping[str, int]
+    persons: int
+    merged_members: int
+    merged_records: int
+    sizes: Mapping[int, int]
+    review: Mapping[str, int]
+    refused: Mapping[str, int]
+    split: int
+    to_split: int
+    written: WriteCounts
+    model_name: str
+    model_version: str
+    model_sha: str
+    pairs_by_rule: Mapping[str, int]
+    seconds: Mapping[str, float]
+    files: Mapping[str, Path]
+    run_id: int | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def surplus_share(self) -> float:
+        """Share of the accepted records' ids that go away: (accepted - persons) / accepted.
+
+        Of what a person has too many of, this is what was found; what was not is only known from labels or a truth file.
+        """
+        return (self.accepted - self.persons) / self.accepted if self.accepted else 0.0
