@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
@@ -71,29 +71,23 @@ class LoadSettings(Section):
 
 
 class DedupeSettings(Section):
-    """Deduplication. Weights are log2 Bayes factors: a pair at `match_weight` or above is one person, one from `review_weight` up to
-    it is asked about.
+    """Deduplication. `model` is a comparison file, or the name of one that comes with the program.
 
-    `model` is a comparison file, or the name of one that comes with the program; left out, it is the mapping's own choice.
-    `pair_budget`: no blocking rule may make more pairs. `memory_limit_gib` and `threads` (0: all cores) are those of the engine, which
-    spills to disk beyond. `largest_cluster`: no person has more records; larger groups are split and reported. `small_write_rows`:
-    up to this many rows are written in one transaction, more go into tables that are then exchanged for the old ones.
+    `match_weight` and `review_weight` replace the model's own (log2 of the odds): a pair at the first or above is one person, one
+    from the second up to it is asked about. `pair_budget`: no blocking rule may make more pairs. `memory_limit_gib` and `threads`
+    (0: all cores) are the engine's, which spills to disk beyond. `largest_cluster`: no person has more records; larger groups are
+    split and reported. `small_write_rows`: up to this many rows go in one transaction, more into tables that are then exchanged
+    for the old ones.
     """
 
     model: str = "chinese_members"
-    match_weight: float = Field(default=6.0, ge=-100, le=100)
-    review_weight: float = Field(default=0.0, ge=-100, le=100)
+    match_weight: float | None = Field(default=None, ge=-100, le=100)
+    review_weight: float | None = Field(default=None, ge=-100, le=100)
     pair_budget: int = Field(default=30_000_000, ge=1_000)
     memory_limit_gib: float = Field(default=2.0, ge=0.1)
     threads: int = Field(default=0, ge=0, le=256)
     largest_cluster: int = Field(default=10, ge=2, le=1_000)
     small_write_rows: int = Field(default=20_000, ge=0, le=200_000)
-
-    @model_validator(mode="after")
-    def _review_below_match(self) -> DedupeSettings:
-        if self.review_weight > self.match_weight:
-            raise ValueError("review_weight must not be above match_weight")
-        return self
 
 
 class ReconcileSettings(Section):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import polars as pl
 
@@ -13,19 +14,20 @@ CLUSTER_SCHEMA: Final = pl.Schema({"record": pl.Int64(), "cluster": pl.Int64()})
 PAIR_SCHEMA: Final = pl.Schema({"left": pl.Int64(), "right": pl.Int64(), "weight": pl.Float64(), "reason": pl.String()})
 
 RunStatus = Literal["planned", "writing", "moving", "done", "abandoned"]
-"""Of a row of dedupe_run. "writing": new rows are being put beside the old ones, which still count; "moving": the new crosswalk counts, and
-rows of dependent tables are on their way to the survivors."""
+"""Of a row of dedupe_run. "writing": new rows are being put beside the old ones, which still count; "moving": the new crosswalk
+counts, and rows of dependent tables are on their way to the survivors."""
 
 
 @dataclass(frozen=True)
 class DedupeRequest:
-    """What to do. Without `execute` only the plan is made. `since`: only records changed since then (ISO time), or "last" for those the
-    last run did not see, are matched against the registry. `afresh`: take the merges of earlier runs back and decide anew, which is
-    possible until members are loaded. `engine`: "duckdb" or "spark"."""
+    """What to do. Without `execute` only the plan is made.
+
+    `since`: only records changed since then (ISO time), or "last" for those the last run did not see, are matched against the
+    registry. `engine`: "duckdb" or "spark". `by_whom` is written to merge_event.
+    """
 
     execute: bool = False
     since: str | None = None
-    afresh: bool = False
     engine: str = "duckdb"
     by_whom: str = ""
 
@@ -80,9 +82,9 @@ RETIRED_SCHEMA: Final = pl.Schema({"member_id": pl.Int64(), "survivor": pl.Int64
 class MergePlan:
     """What the registry is to become.
 
-    `links` (LINK_SCHEMA): every accepted record of every merged member, with the survivor's id, the id it leads to now (NULL: none)
-    and whether that entry has to be written. `retired` (RETIRED_SCHEMA): ids on the target that end. `created`: survivors' ids that
-    no member has yet. `to_split`: members that lie in several clusters now; they stay as they are until `unmerge` takes them apart.
+    `links` (LINK_SCHEMA): every accepted record of every merged member, with the survivor's id, the id it leads to now (NULL:
+    none) and whether that entry has to be written. `retired` (RETIRED_SCHEMA): ids on the target that end. `created`: survivors'
+    ids that no member has yet. `to_split`: members that lie in several clusters now; they stay until `unmerge` takes them apart.
     """
 
     links: pl.DataFrame
@@ -101,10 +103,21 @@ class MergePlan:
         return self.links.filter("is_new")
 
 
+LINEAGE_SCHEMA: Final = pl.Schema(
+    {
+        "member_id": pl.Int64(),
+        "column_name": pl.String(),
+        "rule": pl.String(),
+        "system": pl.String(),
+        "source_id": pl.String(),
+    }
+)
+
+
 @dataclass(frozen=True)
 class Golden:
-    """`rows`: a row of the member table for each merged member, columns as given. `lineage`: member_id, column_name, rule, system,
-    source_id of each value that did not come from the member's first record."""
+    """`rows`: a row of the member table for each merged member, columns as given. `lineage` (LINEAGE_SCHEMA): where each
+    value came from that is not the one of the member's first record."""
 
     rows: pl.DataFrame
     lineage: pl.DataFrame
@@ -129,9 +142,12 @@ class WriteCounts:
 
 @dataclass(frozen=True)
 class DedupeResult:
-    """One run. `records`: all records read; `accepted`: those the mapping takes. `surplus_before`, `surplus_after`: ids beyond one a
-    person as far as the model can tell, that is accepted records less persons, before and after merging. `pairs_by_rule`: candidate
-    pairs by blocking rule. `seconds`: time by step. `files`: what was saved in the state folder, by name."""
+    """One run. `records`: all that were read; `accepted`: those the mapping takes; `persons`: these less those merged away.
+
+    `sizes`: merged members by number of records. `review`, `refused`: pairs by reason. `split`: groups the limit of size
+    took apart. `to_split`: see MergePlan. `pairs_by_rule`: candidate pairs by blocking rule. `seconds`: time by step.
+    `files`: what was saved in the state folder, by name.
+    """
 
     executed: bool
     records: int
@@ -162,3 +178,42 @@ class DedupeResult:
         Of what a person has too many of, this is what was found; what was not is only known from labels or a truth file.
         """
         return (self.accepted - self.persons) / self.accepted if self.accepted else 0.0
+
+
+@dataclass(frozen=True)
+class DedupePlan:
+    """What a run would look at: records by system as (records, accepted), and the pairs of each blocking rule."""
+
+    systems: Mapping[str, tuple[int, int]]
+    rules: Mapping[str, int]
+    pair_budget: int
+    remarks: tuple[tuple[str, str, int], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A row of dedupe_run. Times are UTC."""
+
+    run_id: int
+    status: RunStatus
+    started_at: datetime
+    finished_at: datetime | None
+    model_name: str
+    model_version: str
+    model_sha: str
+    details: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class DedupeStatus:
+    """The registry on the target. `merged_members`: members with several records; `unfinished`: a run that was cut short while it
+    wrote, which the same command completes."""
+
+    merged_members: int
+    merged_records: int
+    retired: int
+    must_links: int
+    cannot_links: int
+    runs: tuple[RunRow, ...]
+    unfinished: RunRow | None
