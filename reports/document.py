@@ -42,8 +42,8 @@ class Table:
 
 @dataclass(frozen=True)
 class Bar:
-    """A cell drawn as a bar from `start` to `end` on an axis that goes from `low` to `high`: a waterfall when each starts where the
-    one above ended. Its direction is its sign."""
+    """A cell drawn as a bar from `start` to `end` on an axis from `low` to `high`: a waterfall when each starts where
+    the one above ended. Its direction is its sign."""
 
     start: float
     end: float
