@@ -30,7 +30,7 @@ def test_member_ids_are_random_on_tidb() -> None:
 
 
 def test_everything_from_nothing() -> None:
-    sql = schema_sql(TARGET)
+    sql = schema_sql(TARGET, "base:tables")
 
     assert sql.startswith("CREATE DATABASE IF NOT EXISTS `shop` CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin;")
     assert "CREATE DATABASE IF NOT EXISTS `shop_state`" in sql
