@@ -15,18 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-    from rich.table import Table as RichTable
+    from rich.console import Console
 
     from etl.errors import OpsError
     from etl.progress import Progress
-    from reports.document import Document, Table
-
-# Okabe and Ito's palette: told apart by colour-blind readers; a mark and a word carry the meaning when colour is off.
-COLOURS = {"ok": "#56B4E9", "warn": "#E69F00", "bad": "#CC79A7"}
-MARKS = {"ok": "✔", "warn": "!", "bad": "✘"}
-WORDS = {"ok": "OK", "warn": "ATTENTION", "bad": "FAILED"}
-MAX_ROWS_ON_SCREEN = 40
+    from reports.document import Document
 
 
 def show(document: Document, result: object, *, as_json: bool = False, html: Path | None = None) -> None:
@@ -66,6 +59,7 @@ def show_document(document: Document) -> None:
     """Verdict, figures, tables, next steps."""
     from rich.markup import escape
 
+    from cli.tables import COLOURS, MARKS, WORDS, render_table
     from reports.document import cell_text
     from reports.text import tr
 
@@ -81,46 +75,12 @@ def show_document(document: Document) -> None:
             screen.print(f"  {escape(figure.label):<{width}}  [bold]{escape(cell_text(figure.value))}[/]{note}", highlight=False)
     for table in document.tables:
         screen.print()
-        screen.print(rich_table(table, document.lang))
-        hidden = len(table.rows) - MAX_ROWS_ON_SCREEN
-        if hidden > 0:
-            more = tr(document.lang, "... and {count} more rows: see --json or the HTML report", count=f"{hidden:,}")
-            screen.print(f"  [dim]{more}[/]", highlight=False)
-        if table.note:
-            screen.print(f"  [dim]{escape(table.note)}[/]", highlight=False)
+        for part in render_table(table, document.lang, screen.width):
+            screen.print(part, highlight=False)
     if document.next_steps:
         screen.print(f"\n[bold]{tr(document.lang, 'Next steps')}[/]")
         for number, step in enumerate(document.next_steps, 1):
             screen.print(f"  {number}. {escape(step)}", highlight=False)
-
-
-def rich_table(table: Table, lang: str) -> RichTable:
-    """The first rows of a table; columns that hold only numbers are aligned right."""
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table as RichTable
-
-    from reports.document import Bar, cell_text
-    from reports.text import tr
-
-    shown = table.rows[:MAX_ROWS_ON_SCREEN]
-    view = RichTable(title=escape(table.title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for index, column in enumerate(table.columns):
-        cells = [row[index] for row in shown if row[index] is not None]
-        numeric = bool(cells) and all(isinstance(cell, int | float | Decimal) and not isinstance(cell, bool) for cell in cells)
-        view.add_column(escape(column), justify="right" if numeric else "left", overflow="fold")
-    for row in shown:
-        rendered: list[RenderableType] = []
-        for index, value in enumerate(row):
-            if index == table.status_column:
-                status = str(value)
-                rendered.append(f"[{COLOURS[status]}]{MARKS[status]} {tr(lang, WORDS[status])}[/]")
-            elif isinstance(value, Bar):
-                rendered.append(f"[{COLOURS['ok' if value.forward else 'warn']}]{cell_text(value)}[/]")
-            else:
-                rendered.append(escape(cell_text(value)))
-        view.add_row(*rendered)
-    return view
 
 
 def show_error(error: OpsError, *, as_json: bool = False) -> None:
@@ -130,6 +90,8 @@ def show_error(error: OpsError, *, as_json: bool = False) -> None:
         sys.stderr.write(json.dumps(described, ensure_ascii=False) + "\n")
         return
     from rich.markup import escape
+
+    from cli.tables import COLOURS, MARKS
 
     screen = console(stderr=True)
     screen.print(f"[bold {COLOURS['bad']}]{MARKS['bad']}[/] {escape(error.message)}", highlight=False, soft_wrap=True)
