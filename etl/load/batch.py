@@ -38,13 +38,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Counts:
-    """What became of rows. `reasons` counts findings by (column, reason)."""
+    """What became of rows. `merged`: their member is one with others, whose golden record is there. `reasons` counts findings by
+    (column, reason)."""
 
     loaded: int = 0
     unchanged: int = 0
     rejected: int = 0
     noted: int = 0
     reasons: tuple[tuple[str, str, int], ...] = ()
+    merged: int = 0
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ class BatchWriter:
     def fill_transaction(self, batch: Batch, *, checkpointed: bool) -> Counts | None:
         """Everything a batch writes, between BEGIN and COMMIT; None when it is there already: the answer to our COMMIT was lost,
         or another copy was faster."""
-        checkpoint = Checkpoint(batch.part.name, batch.chunk_sha, batch.rows, batch.rows.size - batch.outcome.rows.height)
+        settled = batch.outcome.rows.height + batch.outcome.merged
+        checkpoint = Checkpoint(batch.part.name, batch.chunk_sha, batch.rows, batch.rows.size - settled)
         if checkpointed and not self.claim(checkpoint):
             return None
         result = load_exactly(self.connection, batch.part, batch.outcome.rows, batch.keys)
@@ -103,10 +106,11 @@ class BatchWriter:
             load_links(self.connection, self.schema, batch.part.system.name, links)
         findings = pl.concat([batch.outcome.rejects, refused])
         return Counts(
-            loaded=checkpoint.loaded - len(result.unchanged),
+            loaded=checkpoint.loaded - len(result.unchanged) - batch.outcome.merged,
             unchanged=len(result.unchanged),
             rejected=checkpoint.rejected,
             noted=batch.outcome.notes.height,
+            merged=batch.outcome.merged,
             reasons=count_reasons(findings),
         )
 
@@ -188,4 +192,5 @@ def sum_counts(left: Counts, right: Counts) -> Counts:
         left.rejected + right.rejected,
         left.noted + right.noted,
         tuple((column, reason, rows) for (column, reason), rows in reasons.most_common()),
+        left.merged + right.merged,
     )

@@ -22,20 +22,22 @@ def check_canary(prepared: Prepared, share: float) -> CanaryResult:
 
 def check_part(prepared: Prepared, part: LoadPart, share: float) -> CanaryPart:
     """One part. Without a key its rows cannot be found again: then only the rejects count."""
-    rows = rejected = missing = changed = 0
+    rows = rejected = missing = changed = merged = 0
     columns: Counter[str] = Counter()
     batch_rows = prepared.settings.load.batch_rows
     for work in canary_work(part, share, batch_rows):
         for _, frame in cut(work.chunk.read(part.transform.source_columns), work.wanted, batch_rows):
-            expected = part.transform.apply(frame).rows
+            outcome = part.transform.apply(frame)
+            expected = outcome.rows
             rows += frame.height
-            rejected += frame.height - expected.height
+            merged += outcome.merged
+            rejected += frame.height - expected.height - outcome.merged
             if part.keys and not expected.is_empty():
                 lost, differing = compare_rows(prepared, part, expected)
                 missing += lost
                 changed += differing.pop("", 0)
                 columns.update(differing)
-    return CanaryPart(part.name, rows, rejected, missing, changed, tuple(name for name, _ in columns.most_common()))
+    return CanaryPart(part.name, rows, rejected, missing, changed, tuple(name for name, _ in columns.most_common()), merged)
 
 
 def compare_rows(prepared: Prepared, part: LoadPart, expected: pl.DataFrame) -> tuple[int, dict[str, int]]:

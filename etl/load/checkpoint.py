@@ -29,7 +29,7 @@ class Checkpoint:
 
     @property
     def loaded(self) -> int:
-        """Rows that are on the target."""
+        """Rows that are on the target, by themselves or in a golden record."""
         return self.rows.size - self.rejected
 
 

@@ -6,7 +6,7 @@ top: a kept id is the legacy id itself, an allocated one comes from a block rese
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,12 @@ from etl.load.sql import sql
 from etl.target.bulk import BulkConnection
 
 FRAME_ROWS: Final = 50_000
+DEDUPE: Final = "dedupe"
+"""What member_source.linked_by says of every record of a member that deduplication made of several."""
+
 ENTRY_SCHEMA: Final = pl.Schema({"source_id": pl.String, "member_id": pl.Int64})
+LONGEST: Final = "SELECT MAX(LENGTH(source_id)) FROM {schema}.member_source WHERE source = %s{only}"
+ENTRIES: Final = "SELECT source_id, member_id FROM {schema}.member_source WHERE source = %s{only}"
 Resolve = Callable[[pl.Series], pl.Series]
 """From legacy ids (String) to member ids (Int64), NULL where unknown."""
 
@@ -30,6 +35,7 @@ class Crosswalk:
         self.schema = schema
         self.folder = folder
         self._indexes: dict[str, KeyIndex] = {}
+        self._merged: dict[str, KeyIndex] = {}
         self._planned: dict[str, Resolve] = {}
 
     def lookup(self, system: str, keys: pl.Series) -> pl.Series:
@@ -45,6 +51,12 @@ class Crosswalk:
         if system not in self._indexes:
             self._indexes[system] = self._read(system)
         return self._indexes[system]
+
+    def merged(self, system: str) -> KeyIndex:
+        """Those of the system's entries whose members deduplication made of several records."""
+        if system not in self._merged:
+            self._merged[system] = self._read(system, DEDUPE)
+        return self._merged[system]
 
     def plan(self, system: str, resolve: Resolve) -> None:
         """Take ids of members that are not loaded yet from `resolve`."""
@@ -63,18 +75,16 @@ class Crosswalk:
         self._indexes.pop(system, None)
         self._planned.pop(system, None)
 
-    def _read(self, system: str) -> KeyIndex:
-        longest = sql("SELECT MAX(LENGTH(source_id)) FROM {schema}.member_source WHERE source = %s", {"schema": self.schema})
-        width = self.connection.scalar(longest, (system,))
+    def _read(self, system: str, linked_by: str | None = None) -> KeyIndex:
+        """The system's entries, all or those linked in one way."""
+        values = (system,) if linked_by is None else (system, linked_by)
+        names, only = {"schema": self.schema}, "" if linked_by is None else " AND linked_by = %s"
+        width = self.connection.scalar(sql(LONGEST, names, only=only), values)
+        folder = self.folder / f"{system}-{linked_by or 'all'}"
         if width is None:
-            return build_index(self.folder / system, 1, ())
-        return build_index(
-            self.folder / system, int(width), ((frame["source_id"], frame["member_id"]) for frame in self._entries(system))
-        )
-
-    def _entries(self, system: str) -> Iterator[pl.DataFrame]:
-        statement = sql("SELECT source_id, member_id FROM {schema}.member_source WHERE source = %s", {"schema": self.schema})
-        return self.connection.read_frame(statement, ENTRY_SCHEMA, (system,))
+            return build_index(folder, 1, ())
+        frames = self.connection.read_frame(sql(ENTRIES, names, only=only), ENTRY_SCHEMA, values)
+        return build_index(folder, int(width), ((frame["source_id"], frame["member_id"]) for frame in frames))
 
 
 def keep_ids(keys: pl.Series) -> pl.Series:

@@ -11,6 +11,7 @@ from etl.load.crosswalk import Crosswalk
 from etl.load.import_parse import Parsed, parse_cells
 from etl.load.import_profile import Profile
 from etl.load.import_read import PROBLEM, ROW, ReadFile
+from etl.load.merged import leave_merged
 from etl.mapping.column_plan import system_key
 from etl.mapping.compile import CompiledPart
 from etl.mapping.model import MemberSystem
@@ -80,6 +81,9 @@ class FileTransform:
             for reference in self.compiled.member_references
         }
         outcome = self.compiled.apply(good, members, {})
+        system = self.compiled.part.defines_member
+        if system is not None:
+            outcome = leave_merged(outcome, self.crosswalk.merged(system.name))
         return replace(outcome, rejects=pl.concat([unread, outcome.rejects]), kept=kept_of_all(parsed.bad, outcome.kept))
 
     def keys_of(self, frame: pl.DataFrame, parsed: Parsed) -> pl.Series:

@@ -32,7 +32,8 @@ def preview_file(prepared: Prepared, part: LoadPart) -> tuple[Counts, Correction
         set_aside_existing(prepared.connection, part, known, kept, found)
         findings = pl.concat([outcome.rejects, found.findings_frame()])
         corrections = corrections.with_findings(findings)
-        rejected = frame.height - outcome.rows.height + len(found.refused)
+        rejected = frame.height - outcome.rows.height - outcome.merged + len(found.refused)
         loaded = outcome.rows.height - len(found.refused) - len(found.unchanged)
-        counts = sum_counts(counts, Counts(loaded, len(found.unchanged), rejected, outcome.notes.height, count_reasons(findings)))
+        there = len(found.unchanged) + outcome.merged
+        counts = sum_counts(counts, Counts(loaded, there, rejected, outcome.notes.height, reasons=count_reasons(findings)))
     return counts, corrections

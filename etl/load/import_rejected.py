@@ -119,5 +119,5 @@ def note_file(prepared: Prepared, part: LoadPart, counts: Counts) -> None:
                 "rows_loaded = rows_loaded + VALUES(rows_loaded), rows_rejected = rows_rejected + VALUES(rows_rejected)",
                 {"state": prepared.state_schema},
             ),
-            (chunk.sha256, part.source, part.name, chunk.rows, counts.loaded + counts.unchanged, counts.rejected),
+            (chunk.sha256, part.source, part.name, chunk.rows, counts.loaded + counts.unchanged + counts.merged, counts.rejected),
         )

@@ -104,6 +104,8 @@ class Loader:
         """Have the member ids at hand before several threads ask for them."""
         for system in part.transform.systems:
             self.retried(partial(self.prepared.crosswalk.known, system))
+        if part.system is not None:
+            self.retried(partial(self.prepared.crosswalk.merged, part.system.name))
 
     def table_load(self, part: LoadPart) -> TableLoad:
         """What this run did to a part."""
@@ -118,6 +120,7 @@ class Loader:
             unchanged=counts.unchanged,
             rejected=counts.rejected,
             noted=counts.noted,
+            merged=counts.merged,
             seconds=self.seconds.get(part.name, 0.0),
             reasons=tuple(ReasonCount(*reason) for reason in counts.reasons),
         )

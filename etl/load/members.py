@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from etl.load.allocate import Block, plan_allocated
-from etl.load.crosswalk import keep_ids
+from etl.load.crosswalk import DEDUPE, keep_ids
 from etl.load.key_index import KeyIndexBuilder, longest_key
 from etl.load.part import LoadPart
 from etl.load.prepare import Prepared
@@ -82,7 +82,8 @@ def noted_block(prepared: Prepared, system: str) -> Block | None:
 
 
 def largest_kept(prepared: Prepared) -> int:
-    """The largest id that any system keeps, staged or on the target; 0 when there is none."""
+    """The largest id that any system keeps, staged or on the target; 0 when there is none. A merged member that keeps its id may
+    lead to one with an allocated id, which is not kept."""
     largest = 0
     for part in prepared.parts:
         if part.system is not None and part.system.ids == "keep":
@@ -93,11 +94,12 @@ def largest_kept(prepared: Prepared) -> int:
     if kept:
         rows = prepared.connection.query(
             sql(
-                "SELECT MAX(member_id) FROM {schema}.member_source WHERE source IN ({systems})",
+                "SELECT MAX(member_id) FROM {schema}.member_source "
+                "WHERE source IN ({systems}) AND (linked_by <> %s OR source_id = CAST(member_id AS CHAR))",
                 {"schema": prepared.schema},
                 systems=places(len(kept)),
             ),
-            kept,
+            (*kept, DEDUPE),
         )
         largest = max(largest, int(rows[0][0] or 0))
     return largest

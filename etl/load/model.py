@@ -44,9 +44,9 @@ class TableLoad:
     """One mapping part of a load.
 
     `staged` rows are in the stage; `before` of them were settled (loaded or rejected) by earlier runs. Of the rest this run
-    loaded `loaded`, found `unchanged` (the same row was already on the target) and rejected `rejected`; `noted` values were
-    loaded as NULL or default. In a dry run those four are what a sample of `sampled` rows would give, and `pending` what a
-    load would take.
+    loaded `loaded`, found `unchanged` (the same row was already on the target), found `merged` (deduplication made one member of
+    them and others, whose golden record is on the target) and rejected `rejected`; `noted` values were loaded as NULL or
+    default. In a dry run those five are what a sample of `sampled` rows would give, and `pending` what a load would take.
     """
 
     part: str
@@ -61,6 +61,7 @@ class TableLoad:
     sampled: int = 0
     seconds: float = 0.0
     reasons: tuple[ReasonCount, ...] = ()
+    merged: int = 0
 
     @property
     def pending(self) -> int:
@@ -68,14 +69,22 @@ class TableLoad:
         return self.staged - self.before
 
     @property
+    def settled(self) -> int:
+        """Rows that this run settled."""
+        return self.loaded + self.unchanged + self.merged + self.rejected
+
+    @property
     def complete(self) -> bool:
         """Whether every staged row is settled now."""
-        return self.sampled == 0 and self.before + self.loaded + self.unchanged + self.rejected == self.staged
+        return self.sampled == 0 and self.before + self.settled == self.staged
 
 
 @dataclass(frozen=True)
 class CanaryPart:
-    """What the check of a canary found in one part: rows read back from the target and compared with what was to be there."""
+    """What the check of a canary found in one part: rows read back from the target and compared with what was to be there.
+
+    `merged` rows are in golden records, of which only the crosswalk is asked; reconcile compares these.
+    """
 
     part: str
     rows: int
@@ -83,6 +92,7 @@ class CanaryPart:
     missing: int
     changed: int
     columns: tuple[str, ...] = ()
+    merged: int = 0
 
     @property
     def errors(self) -> int:
@@ -142,6 +152,11 @@ class LoadResult:
     def rows(self) -> int:
         """Rows this run settled by loading."""
         return sum(table.loaded for table in self.tables)
+
+    @property
+    def merged(self) -> int:
+        """Rows whose member is one with others."""
+        return sum(table.merged for table in self.tables)
 
     @property
     def rejected(self) -> int:

@@ -37,13 +37,14 @@ def preview_load(prepared: Prepared) -> LoadResult:
 def preview_part(prepared: Prepared, part: LoadPart) -> TableLoad:
     """One part: what is pending, and the outcome of transforming a sample of it."""
     began = time.monotonic()
-    sampled = loaded = noted = 0
+    sampled = loaded = noted = merged = 0
     rejects: list[pl.DataFrame] = []
     for frame in sample(prepared, part):
         outcome = part.transform.apply(frame)
         sampled += frame.height
         loaded += outcome.rows.height
         noted += outcome.notes.height
+        merged += outcome.merged
         rejects.append(outcome.rejects)
     reasons = count_reasons(pl.concat(rejects)) if rejects else ()
     return TableLoad(
@@ -53,8 +54,9 @@ def preview_part(prepared: Prepared, part: LoadPart) -> TableLoad:
         staged=part.rows,
         before=prepared.settled(part),
         loaded=loaded,
-        rejected=sampled - loaded,
+        rejected=sampled - loaded - merged,
         noted=noted,
+        merged=merged,
         sampled=sampled,
         seconds=time.monotonic() - began,
         reasons=tuple(ReasonCount(*reason) for reason in reasons),

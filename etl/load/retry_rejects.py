@@ -35,7 +35,7 @@ NOTHING_TO_REFILL: Final = Refilled()
 class RetriedPart:
     """One part: `waiting` keys in quarantine, of which the stage has `staged`; what became of those, or would in a dry run.
 
-    `refilled`: rows that had been loaded without their member.
+    `refilled`: rows that had been loaded without their member. `merged`: their member is one with others by now.
     """
 
     part: str
@@ -47,6 +47,7 @@ class RetriedPart:
     rejected: int
     reasons: tuple[ReasonCount, ...] = ()
     refilled: Refilled = NOTHING_TO_REFILL
+    merged: int = 0
 
     @property
     def unstaged(self) -> int:
@@ -69,7 +70,7 @@ class RetryResult:
     @property
     def loaded(self) -> int:
         """Rows that left the quarantine."""
-        return sum(part.loaded + part.unchanged for part in self.parts)
+        return sum(part.loaded + part.unchanged + part.merged for part in self.parts)
 
     @property
     def rejected(self) -> int:
@@ -120,8 +121,9 @@ def preview_part(prepared: Prepared, part: LoadPart) -> RetriedPart:
     counts, staged = Counts(), 0
     for batch in waiting_batches(part, waiting, prepared.settings.load.batch_rows):
         staged += batch.rows.size
-        good = batch.outcome.rows.height
-        counts = sum_counts(counts, Counts(good, 0, batch.rows.size - good, 0, count_reasons(batch.outcome.rejects)))
+        good, merged = batch.outcome.rows.height, batch.outcome.merged
+        rejected, reasons = batch.rows.size - good - merged, count_reasons(batch.outcome.rejects)
+        counts = sum_counts(counts, Counts(good, 0, rejected, merged=merged, reasons=reasons))
     if part.system is not None and waiting:
         plan_accepted(prepared, part)
     return retried(part, len(waiting), staged, counts, refill_members(prepared, part))
@@ -199,5 +201,5 @@ def retried(part: LoadPart, waiting: int, staged: int, counts: Counts, refilled:
     """The counts of a part as a result."""
     reasons = tuple(ReasonCount(*reason) for reason in counts.reasons)
     return RetriedPart(
-        part.name, part.table, waiting, staged, counts.loaded, counts.unchanged, counts.rejected, reasons, refilled
+        part.name, part.table, waiting, staged, counts.loaded, counts.unchanged, counts.rejected, reasons, refilled, counts.merged
     )

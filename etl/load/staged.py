@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from etl.load.crosswalk import Crosswalk
+from etl.load.merged import leave_merged
 from etl.mapping.compile import CompiledPart
 from etl.mapping.outcome import TransformOutcome
 from etl.stage.read import Stage, StagedChunk
@@ -64,13 +65,15 @@ class MappedTransform:
         return self.compiled.source_keys(frame)
 
     def apply(self, frame: pl.DataFrame) -> TransformOutcome:
-        """Transform with member ids filled in."""
+        """Transform with member ids filled in. Members that deduplication made of several records are left out."""
         keys = self.compiled.member_keys(frame)
         members = {
             reference.target_column: self.crosswalk.lookup(reference.system, keys[reference.target_column])
             for reference in self.compiled.member_references
         }
-        return self.compiled.apply(frame, members, self.lookups)
+        outcome = self.compiled.apply(frame, members, self.lookups)
+        system = self.compiled.part.defines_member
+        return outcome if system is None else leave_merged(outcome, self.crosswalk.merged(system.name))
 
 
 def fingerprint_of(compiled: CompiledPart) -> str:

@@ -22,6 +22,7 @@ class TransformOutcome:
     `notes`: the row is loaded, but a value was nulled or changed beyond its spelling (FINDING_SCHEMA).
     `kept`: which rows of the given frame are in `rows`, in order; None when all are.
     `links`: for a part that defines members, the crosswalk entry of each row of `rows` (LINK_SCHEMA), in order; else None.
+    `merged`: rows left out because deduplication joined their member with others (etl/load/merged.py).
     """
 
     rows: pl.DataFrame
@@ -29,3 +30,4 @@ class TransformOutcome:
     notes: pl.DataFrame
     kept: pl.Series | None = None
     links: pl.DataFrame | None = None
+    merged: int = 0

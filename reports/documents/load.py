@@ -51,10 +51,12 @@ def load_figures(result: LoadResult, lang: str) -> tuple[Figure, ...]:
             Figure(tr(lang, "Sampled rows"), sum(part.sampled for part in result.tables)),
         )
     busy = sum(part.seconds for part in result.tables)
+    joined = (Figure(tr(lang, "Merged"), result.merged, tr(lang, "one member with others, in a golden record")),)
     rate = tr(lang, "{rate} rows a second", rate=f"{result.rows / busy:,.0f}") if busy and result.rows else ""
     return (
         Figure(tr(lang, "Loaded rows"), result.rows, rate),
         Figure(tr(lang, "Already there, the same"), sum(part.unchanged for part in result.tables)),
+        *(joined if result.merged else ()),
         Figure(tr(lang, "Into quarantine"), result.rejected),
         Figure(tr(lang, "Values replaced"), sum(part.noted for part in result.tables)),
         Figure(tr(lang, "Time"), human_duration(result.seconds)),
@@ -62,29 +64,40 @@ def load_figures(result: LoadResult, lang: str) -> tuple[Figure, ...]:
 
 
 def load_table(result: LoadResult, lang: str) -> Table:
-    """A line for each part."""
+    """A line for each part. Where deduplication ran, merged rows have a column of their own."""
     rows: tuple[tuple[object, ...], ...]
+    dedupe = bool(result.merged)
+    columns = [column for column in (LOADED if result.executed else TO_LOAD) if dedupe or column != "Merged"]
     if result.executed:
-        columns = ("", "Part", "Staged", "Settled before", "Loaded", "Already there", "Rejected", "Replaced", "Seconds")
         rows = tuple(
             (
-                status(part), part.part, part.staged, part.before, part.loaded, part.unchanged, part.rejected, part.noted,
-                round(part.seconds, 1),
+                status(part), part.part, part.staged, part.before, part.loaded, part.unchanged, *merged_cell(part, dedupe),
+                part.rejected, part.noted, round(part.seconds, 1),
             )
             for part in result.tables
         )  # fmt: skip
     else:
-        columns = ("", "Part", "Source", "Staged", "Settled before", "To load", "Sampled", "Rejected", "Replaced")
         rows = tuple(
             (
                 "warn" if part.rejected else "ok", part.part, part.source, part.staged, part.before, part.pending, part.sampled,
-                part.rejected, part.noted,
+                *merged_cell(part, dedupe), part.rejected, part.noted,
             )
             for part in result.tables
         )  # fmt: skip
     heads = tuple(translated(lang, column) for column in columns)
-    note = "" if result.executed else tr(lang, "Rejected and replaced are counted in the sample.")
+    note = "" if result.executed else tr(lang, "Merged, rejected and replaced are counted in the sample.")
     return Table(tr(lang, "Parts"), heads, rows, note=note, status_column=0)
+
+
+LOADED = (
+    "", "Part", "Staged", "Settled before", "Loaded", "Already there", "Merged", "Rejected", "Replaced", "Seconds",
+)  # fmt: skip
+TO_LOAD = ("", "Part", "Source", "Staged", "Settled before", "To load", "Sampled", "Merged", "Rejected", "Replaced")
+
+
+def merged_cell(part: TableLoad, dedupe: bool) -> tuple[int, ...]:
+    """Rows of a part whose member is one with others, where deduplication ran."""
+    return (part.merged,) if dedupe else ()
 
 
 def translated(lang: str, column: str) -> str:
@@ -99,6 +112,7 @@ def translated(lang: str, column: str) -> str:
         "Sampled": tr(lang, "Sampled"),
         "Loaded": tr(lang, "Loaded"),
         "Already there": tr(lang, "Already there"),
+        "Merged": tr(lang, "Merged"),
         "Rejected": tr(lang, "Rejected"),
         "Replaced": tr(lang, "Replaced"),
         "Seconds": tr(lang, "Seconds"),
@@ -226,7 +240,9 @@ def waiting_table(result: RetryResult, lang: str) -> Table:
         tr(lang, "Rejected"),
     )  # fmt: skip
     waiting = (part for part in result.parts if part.waiting)
-    rows = tuple((part.part, part.waiting, part.staged, part.loaded, part.unchanged, part.rejected) for part in waiting)
+    rows = tuple(
+        (part.part, part.waiting, part.staged, part.loaded, part.unchanged + part.merged, part.rejected) for part in waiting
+    )
     return Table(tr(lang, "Parts"), heads, rows)
 
 
