@@ -8,7 +8,7 @@ from typing import Final
 import polars as pl
 
 from etl.names import backtick
-from etl.reconcile.plan import TablePlan
+from etl.reconcile.plan import REDIRECT, TablePlan
 from etl.target.bulk import BulkConnection
 
 KEYS_PER_QUERY: Final = 500
@@ -17,7 +17,8 @@ KEYS_PER_QUERY: Final = 500
 def read_actual(connection: BulkConnection, schema: str, plan: TablePlan, batch_rows: int) -> Iterator[pl.DataFrame]:
     """Every row, in the order of the key as far as the target knows one."""
     key = ", ".join(backtick(name) for name in plan.key)
-    yield from connection.read_frame(f"{select(schema, plan)} ORDER BY {key}", plan.schema, batch_rows=batch_rows)
+    living = f" WHERE {backtick(REDIRECT)} IS NULL" if plan.redirects else ""
+    yield from connection.read_frame(f"{select(schema, plan)}{living} ORDER BY {key}", plan.schema, batch_rows=batch_rows)
 
 
 def read_actual_by_key(
@@ -27,10 +28,12 @@ def read_actual_by_key(
     wanted = keys.select(plan.key).unique()
     names = ", ".join(backtick(name) for name in plan.key)
     one = f"({', '.join(['%s'] * len(plan.key))})"
+    living = f" AND {backtick(REDIRECT)} IS NULL" if plan.redirects else ""
     frames = [pl.DataFrame(schema=plan.schema)]
     for some in wanted.iter_slices(KEYS_PER_QUERY):
         values = tuple(value for row in some.iter_rows() for value in row)
-        sql = f"{select(schema, plan)} WHERE ({names}) IN ({', '.join([one] * some.height)}){' FOR UPDATE' if lock else ''}"
+        where = f"WHERE ({names}) IN ({', '.join([one] * some.height)}){living}"
+        sql = f"{select(schema, plan)} {where}{' FOR UPDATE' if lock else ''}"
         frames += connection.read_frame(sql, plan.schema, values)
     return pl.concat(frames).join(wanted, on=list(plan.key), how="semi")
 

@@ -53,8 +53,11 @@ def unmatched_entries(
         matcher = Matcher([LINK], [], spill)
         for entries in read_entries(sides, system, limits.batch_rows):
             matcher.add("actual", entries)
-        for batch in read_part(sides, Expectation(comparison.plan, sides.crosswalk), part, limits.batch_rows):
+        home = None if sides.merged is None else sides.merged.registry.home
+        for batch in read_part(sides, Expectation(comparison.plan, sides.crosswalk, home=home), part, limits.batch_rows):
             matcher.add("expected", batch.rows.select(LINK))
+            if batch.aside is not None:
+                matcher.add("expected", batch.aside.select(LINK))
         rests = (unmatched.actual for unmatched in matcher.finish())
         left.extend(rest.select(pl.col(LINK).alias("source_id"), "member_id") for rest in rests if not rest.is_empty())
     entries = pl.concat(left)

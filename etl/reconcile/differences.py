@@ -56,7 +56,8 @@ class TableResult:
 
     `source_rows` counts rows read from the source, `expected_rows` those the mapping makes target rows of, `target_rows` those
     of the target, `equal_rows` the pairs that agree. `in_quarantine`: source rows that are rightly not on the target, since
-    load put them in membershift.reject. `imported`: target rows that came from files, with no legacy row to be compared with.
+    load put them in membershift.reject. `merged`: source rows that are one member with another, which `expected_rows` counts
+    once. `imported`: target rows that came from files, with no legacy row to be compared with.
     `counts` is exact; `differences` lists the first of them. `gone` counts differences that the second look no longer saw.
     `spilled_bytes` went through the disk because both servers' orders of keys differ.
     """
@@ -74,6 +75,7 @@ class TableResult:
     seconds: float = 0.0
     spilled_bytes: int = 0
     imported: int = 0
+    merged: int = 0
 
     @property
     def differing(self) -> int:
@@ -86,7 +88,7 @@ class ReconcileResult:
     """Comparison of all tables asked for. `target_instant` is when the target was read (UTC), `note` what is less exact than it
     should be. `total_differences` counts the rows that differ in all tables, `in_quarantine` those put aside by load,
     `imported` those that came from files and are not compared. `unrecorded_files` were imported with their record elsewhere:
-    their rows are extra."""
+    their rows are extra. `merged` counts source rows that are one member with another."""
 
     tables: tuple[TableResult, ...]
     target_instant: datetime
@@ -96,6 +98,7 @@ class ReconcileResult:
     sampled: float | None = None
     imported: int = 0
     unrecorded_files: int = 0
+    merged: int = 0
 
 
 def summarise(
@@ -115,4 +118,5 @@ def summarise(
         sampled=sampled,
         imported=sum(table.imported for table in tables),
         unrecorded_files=unrecorded_files,
+        merged=sum(table.merged for table in tables),
     )

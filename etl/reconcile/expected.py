@@ -18,6 +18,12 @@ from etl.source.extract import canonical_schema, select_statement
 Lookup = Callable[[str, pl.Series], pl.Series]
 """From a system and its ids (String) to member ids (Int64), NULL where unknown: Crosswalk.lookup."""
 
+Home = Callable[[str, pl.Series], pl.Series]
+"""From a system and its ids to the merged member each belongs to, NULL for a member of one record: Registry.home."""
+
+SYSTEM: Final = "__system"
+"""Column of rows set aside: the system of the legacy record."""
+
 REFUSED_SCHEMA: Final = pl.Schema({"source_key": pl.String(), SOURCE: pl.String(), "reason": pl.String()})
 
 
@@ -32,7 +38,8 @@ class ExpectedBatch:
     """Rows of one read of one part.
 
     `rows`: the table's columns, PART and SOURCE, and LINK for a table that defines members. `refused`: rows that the mapping
-    makes no target row of (REFUSED_SCHEMA). `read`: source rows read.
+    makes no target row of (REFUSED_SCHEMA). `read`: source rows read. `aside`: rows of members that have several legacy records,
+    under the id of their member and with SYSTEM; they are not among `rows`. `golden`: `rows` are golden records of such members.
     """
 
     part: PartPlan
@@ -40,16 +47,19 @@ class ExpectedBatch:
     rows: pl.DataFrame
     refused: pl.DataFrame
     links: Links | None
+    aside: pl.DataFrame | None = None
+    golden: bool = False
 
 
 @dataclass(frozen=True)
 class Expectation:
     """Makes target rows of legacy rows: the mapping with what it looks up. With `claims`, entries of the crosswalk that need not
-    be looked at at once are claimed there."""
+    be looked at at once are claimed there. With `home`, rows of merged members are set aside."""
 
     plan: TablePlan
     lookup: Lookup
     claims: Claims | None = None
+    home: Home | None = None
 
     def read(
         self, source: ReadsArrow, part: PartPlan, beside: Mapping[str, pl.DataFrame], batch_rows: int, where: str = ""
@@ -70,19 +80,39 @@ class Expectation:
         encoded = encode_keys(frame.select(part.part.key))
         kept = encoded if outcome.kept is None else encoded.filter(outcome.kept)
         extra = [pl.lit(part.number, pl.UInt8).alias(PART), kept.alias(SOURCE)]
-        links = None
+        links, homes = None, None
         if outcome.links is not None:
+            homes = self.homes(part, outcome.links["source_id"])
             extra.append(outcome.links["source_id"].alias(LINK))
-            links = self.check_links(part, outcome.links, kept)
+            links = self.check_links(part, led_home(outcome.links, homes), kept)
         elif self.plan.defines_members:
             extra.append(pl.lit(None, pl.String).alias(LINK))
+        rows = with_all_columns(outcome.rows, self.plan).with_columns(extra)
         return ExpectedBatch(
             part=part,
             read=frame.height,
-            rows=with_all_columns(outcome.rows, self.plan).with_columns(extra),
+            rows=rows if homes is None else rows.filter(homes.is_null()),
             refused=refused_rows(part, frame, encoded, outcome.kept, outcome.rejects),
             links=links,
+            aside=None if homes is None else self.set_aside(part, rows, homes),
         )
+
+    def homes(self, part: PartPlan, source_ids: pl.Series) -> pl.Series | None:
+        """The merged member of each row of a part that defines members; None when none of them is merged."""
+        system = part.part.defines_member
+        if self.home is None or system is None:
+            return None
+        homes = self.home(system.name, source_ids)
+        return None if homes.null_count() == len(homes) else homes
+
+    def set_aside(self, part: PartPlan, rows: pl.DataFrame, homes: pl.Series) -> pl.DataFrame:
+        """Rows of merged members, under their member's id."""
+        system = part.part.defines_member
+        assert system is not None, "only members are merged"
+        (member_id,) = self.plan.key
+        return rows.with_columns(
+            homes.cast(self.plan.schema[member_id]).alias(member_id), pl.lit(system.name).alias(SYSTEM)
+        ).filter(homes.is_not_null())
 
     def members(self, part: PartPlan, frame: pl.DataFrame) -> dict[str, pl.Series]:
         """Member ids for each reference of a part.
@@ -116,6 +146,13 @@ class Expectation:
         checked = links.select(pl.col("source_id").alias(LINK), encoded.alias(SOURCE), right.alias("right"), found.alias("found"))
         wrong = checked.filter(~pl.col("found").eq_missing(pl.col("right")) | pl.col("found").is_null())
         return Links(present=links.height - found.null_count(), wrong=wrong)
+
+
+def led_home(links: pl.DataFrame, homes: pl.Series | None) -> pl.DataFrame:
+    """Crosswalk entries as they should be: those of merged members lead there."""
+    if homes is None:
+        return links
+    return links.with_columns(pl.coalesce(homes, links["member_id"]).alias("member_id"))
 
 
 def is_own_id(part: PartPlan, target_column: str) -> bool:

@@ -62,23 +62,23 @@ class MemberIds:
     def __post_init__(self) -> None:
         self._indexes = Crosswalk(self.connection, self.schema, self.folder)
         self._arrays: dict[str, KeptIds | None] = {}
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
 
     def lookup(self, system: str, keys: pl.Series) -> pl.Series:
         """Member ids of legacy ids, NULL where unknown."""
-        with self._lock:
+        with self.lock:
             array = self.array_of(system)
             return self._indexes.lookup(system, keys) if array is None else array.lookup(keys)
 
     def size(self, system: str) -> int:
         """How many entries a system has."""
-        with self._lock:
+        with self.lock:
             array = self.array_of(system)
             return self._indexes.known(system).size if array is None else array.size
 
     def array_of(self, system: str) -> KeptIds | None:
         """The system's array, None where its ids do not suit one."""
-        with self._lock:
+        with self.lock:
             if system not in self._arrays:
                 self._arrays[system] = self.read_array(system) if system in self.kept else None
             return self._arrays[system]

@@ -25,7 +25,7 @@ ROW: Final = "__row"
 @dataclass(frozen=True)
 class WrongLink:
     """The crosswalk sends `source_id` of `system` to member `found` (None: to none) instead of `right` (None: there is no
-    telling)."""
+    telling). `merged`: the registry of deduplication says that it belongs to `right`, with other records."""
 
     part: PartPlan
     system: str
@@ -33,6 +33,7 @@ class WrongLink:
     encoded_key: str
     right: int | None
     found: int | None
+    merged: bool = False
 
 
 @dataclass

@@ -13,12 +13,14 @@ from etl.reconcile.copies import original_key
 from etl.reconcile.describe import describe_changes, key_text
 from etl.reconcile.differences import ColumnChange, Difference, Kind, TableResult
 from etl.reconcile.findings import Rows
+from etl.reconcile.merged import is_golden
 from etl.reconcile.plan import PART, SOURCE, TablePlan
 from etl.reconcile.quarantine import key_texts
 from etl.reconcile.rows import Comparison
 
 CROSSWALK: Final = "member_source"
 NOT_PUT_ASIDE: Final = "The mapping refuses it, and it is not in quarantine"
+GOLDEN: Final = "One member of several legacy rows"
 NO_MEMBER_ID: Final = "The crosswalk knows no member for it"
 FROM_TWO_ROWS: Final = "Two legacy rows make this one row"
 TWICE_ON_TARGET: Final = "The target holds its values twice"
@@ -56,6 +58,7 @@ def describe_table(examined: Examined, listed: int) -> TableResult:
         equal_rows=comparison.equal_rows,
         in_quarantine=tally.in_quarantine,
         imported=findings.imported,
+        merged=max(0, tally.set_aside - tally.golden),
         counts={kind: number for kind, number in counts.items() if number},
         differences=tuple(islice(differences_of(examined), listed)),
         gone=examined.gone,
@@ -109,6 +112,7 @@ def difference(
     if isinstance(number, int):
         part = plan.parts[number].part.name
         source_key = str(key_texts(plan.parts[number], pl.Series([encoded], dtype=pl.String))[0])
+    note = GOLDEN if is_golden(row) and not note else note
     key = "" if note == NO_MEMBER_ID else key_text({name: row[name] for name in plan.key}, plan.personal)
     return Difference(plan.target, kind, key, part, source_key, columns, also, note)
 

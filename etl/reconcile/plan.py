@@ -31,6 +31,9 @@ LINK: Final = "__link"
 KEY_END: Final = "\x1f"
 """Stands between the columns of an encoded key."""
 
+REDIRECT: Final = "merged_into"
+"""Column of a member table: another member that this one became part of. Such a row only redirects."""
+
 MAINTAINED: Final = frozenset({"updated_at", "synced_at"})
 """Columns the target keeps itself: the source has nothing to compare them with."""
 
@@ -58,13 +61,15 @@ class PartPlan:
 
 @dataclass(frozen=True)
 class TablePlan:
-    """One target table to compare. `columns` are those that any part maps, `key` first in meaning, not in order."""
+    """One target table to compare. `columns` are those that any part maps, `key` first in meaning, not in order. `redirects`: it
+    holds rows of members that ended in others (REDIRECT), which no legacy row stands for."""
 
     target: str
     key: tuple[str, ...]
     columns: tuple[TargetColumn, ...]
     parts: tuple[PartPlan, ...]
     left_out: tuple[str, ...]
+    redirects: bool = False
 
     @cached_property
     def schema(self) -> pl.Schema:

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -22,6 +22,7 @@ from etl.reconcile.imported import Imported
 from etl.reconcile.match import Matcher
 from etl.reconcile.member_ids import KeptIds
 from etl.reconcile.members import NO_LINKS, Corrections, WrongLink, find_wrong_links
+from etl.reconcile.merged import Aside, Merged
 from etl.reconcile.plan import PART, PartPlan, TablePlan
 from etl.reconcile.quarantine import Quarantine
 from etl.reconcile.spill import Spill, partitions_for
@@ -36,10 +37,15 @@ Ask = Callable[[str], Sequence[Sequence[Any]]]
 """Rows of a small question to the source."""
 
 
+ASIDE_BYTES: Final = 32 * 2**20
+"""How much of the rows of merged members may wait in memory."""
+
+
 @dataclass(frozen=True)
 class Sides:
     """Where both sides are read. `stream` and `asks` are connections to the target at one instant, each used by one thread;
-    `crosswalk`, `kept` and `entries` share a third one, and may be used by several."""
+    `crosswalk`, `kept`, `entries` and `merged` share a third one, and may be used by several. `merged` is None where nothing was
+    ever merged."""
 
     open_source: OpenSource
     ask: Ask
@@ -51,6 +57,7 @@ class Sides:
     entries: Callable[[str], int]
     schema: str
     state_schema: str
+    merged: Merged | None = None
 
 
 @dataclass(frozen=True)
@@ -65,12 +72,14 @@ class Limits:
 
 @dataclass
 class Tally:
-    """What was counted while both sides streamed by."""
+    """What was counted while both sides streamed by. `set_aside` rows of merged members made `golden` records."""
 
     source_rows: int = 0
     expected_rows: int = 0
     target_rows: int = 0
     in_quarantine: int = 0
+    set_aside: int = 0
+    golden: int = 0
     claims: Claims = field(default_factory=Claims)
     links_present: dict[str, int] = field(default_factory=dict)
     wrong_links: Rows = field(default_factory=lambda: Rows(0, NO_LINKS))
@@ -107,9 +116,19 @@ def compare_rows(sides: Sides, plan: TablePlan, limits: Limits, progress: Progre
         if matcher.equal:
             findings = tell_duplicates(findings, lambda rows: has_keys(sides.asks, sides.schema, plan, rows), nothing_there)
         found = find_wrong_links(plan, findings, tally.wrong_links.frame, quarantine.flags)
+        links = with_merged(sides, found.links)
         progress.finish(plan.target)
         equal = matcher.equal + found.at_home
-        return Comparison(plan, tally, found.findings, found.links, equal, time.monotonic() - started, spill.bytes_written)
+        return Comparison(plan, tally, found.findings, links, equal, time.monotonic() - started, spill.bytes_written)
+
+
+def with_merged(sides: Sides, links: tuple[WrongLink, ...]) -> tuple[WrongLink, ...]:
+    """Wrong entries, with a mark on those that should lead to a merged member."""
+    if sides.merged is None:
+        return links
+    home = sides.merged.registry.home
+    homes = [home(link.system, pl.Series([link.source_id], dtype=pl.String))[0] for link in links]
+    return tuple(replace(link, merged=at == link.right) for link, at in zip(links, homes, strict=True))
 
 
 def kept_systems(plan: TablePlan) -> Iterator[tuple[PartPlan, str]]:
@@ -139,9 +158,7 @@ def meet(
     """Read both sides at once and let equal rows leave. The side of which fewer rows wait is taken next, so that two streams
     in one order stay beside each other."""
     with (
-        Background(
-            lambda: read_all_expected(sides, plan, limits.batch_rows, tally.claims), f"expected {plan.target}"
-        ) as expected,
+        Background(lambda: read_all_expected(sides, plan, limits, tally.claims), f"expected {plan.target}") as expected,
         Background(lambda: read_actual(sides.stream, sides.schema, plan, limits.batch_rows), f"actual {plan.target}") as actual,
     ):
         while not (expected.ended and actual.ended):
@@ -159,11 +176,23 @@ def meet(
                     matcher.add("actual", rows)
 
 
-def read_all_expected(sides: Sides, plan: TablePlan, batch_rows: int, claims: Claims) -> Iterator[ExpectedBatch]:
-    """Every row that the target should hold, part by part."""
-    expectation = Expectation(plan, sides.crosswalk, claims)
-    for part in plan.parts:
-        yield from read_part(sides, expectation, part, batch_rows)
+def read_all_expected(sides: Sides, plan: TablePlan, limits: Limits, claims: Claims) -> Iterator[ExpectedBatch]:
+    """Every row that the target should hold, part by part; golden records of merged members last."""
+    if sides.merged is None or not plan.defines_members:
+        expectation = Expectation(plan, sides.crosswalk, claims)
+        for part in plan.parts:
+            yield from read_part(sides, expectation, part, limits.batch_rows)
+        return
+    expectation = Expectation(plan, sides.crosswalk, claims, sides.merged.registry.home)
+    spill = Spill(limits.folder, plan.key, partitions_for(sum(part.table.rows for part in plan.parts)))
+    with Aside(plan, sides.merged.survive, spill, ASIDE_BYTES) as aside:
+        for part in plan.parts:
+            for batch in read_part(sides, expectation, part, limits.batch_rows):
+                if batch.aside is not None:
+                    aside.add(batch.aside)
+                yield batch
+        for rows in aside.golden():
+            yield ExpectedBatch(plan.parts[0], 0, rows, pl.DataFrame(schema=REFUSED_SCHEMA), None, golden=True)
 
 
 def read_part(sides: Sides, expectation: Expectation, part: PartPlan, batch_rows: int) -> Iterator[ExpectedBatch]:
@@ -177,6 +206,8 @@ def count(batch: ExpectedBatch, tally: Tally, kept: int, quarantine: Quarantine)
     """Add up one batch; of the rows the mapping refuses, keep those that are not in quarantine."""
     tally.source_rows += batch.read
     tally.expected_rows += batch.rows.height
+    tally.set_aside += 0 if batch.aside is None else batch.aside.height
+    tally.golden += batch.rows.height if batch.golden else 0
     if not batch.refused.is_empty():
         known = pl.Series(quarantine.holds(batch.part, batch.refused["source_key"].to_list()), dtype=pl.Boolean)
         tally.in_quarantine += int(known.sum())

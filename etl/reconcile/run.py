@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 
 import polars as pl
 
@@ -23,8 +25,10 @@ from etl.reconcile.findings import Rows
 from etl.reconcile.imported import Imported, unrecorded_files
 from etl.reconcile.member_ids import MemberIds
 from etl.reconcile.members import Corrections
+from etl.reconcile.merged import Merged, read_survive
 from etl.reconcile.outcome import Examined, describe_crosswalk, describe_table
 from etl.reconcile.plan import TablePlan, choose_tables, plan_tables, source_tables
+from etl.reconcile.registry import Registry, anything_merged
 from etl.reconcile.rows import Comparison, Limits, Sides, compare_rows
 from etl.reconcile.sample import Sample, compare_sample
 from etl.reconcile.second_look import Now, look_again
@@ -62,11 +66,13 @@ class Compared:
 
 @dataclass(frozen=True)
 class Planned:
-    """The tables to compare, every unique key of the target, and the systems that keep their member ids."""
+    """The tables to compare, every unique key of the target, the systems that keep their member ids, and whether deduplication
+    joined any members."""
 
     tables: tuple[TablePlan, ...]
     unique_keys: UniqueKeys
     kept: frozenset[str]
+    merged: bool
 
 
 def run_reconcile(settings: Settings, request: ReconcileRequest, progress: Progress) -> ReconcileResult:
@@ -83,7 +89,7 @@ def compare(settings: Settings, source: Source, request: ReconcileRequest, progr
     planned = plan_comparison(settings, source, request.tables)
     limits = Limits(settings.reconcile.batch_rows, KEPT_ROWS, settings.state_dir / "reconcile")
     with consistent_snapshot(settings.target, 3) as snapshot:
-        sides = open_sides(settings, source, snapshot, limits, planned.kept)
+        sides = open_sides(settings, source, snapshot, limits, planned)
         if request.sample is None:
             examined = [examine(sides, plan, limits, planned.unique_keys, progress) for plan in planned.tables]
         else:
@@ -102,17 +108,20 @@ def plan_comparison(settings: Settings, source: Source, tables: Sequence[str]) -
     catalog = read_catalog(source, settings.source.databases, source_tables(choose_tables(mapping, tables)))
     with connect_bulk(settings.target) as connection:
         columns = read_target_columns(connection, settings.target.schema_name)
+        merged = anything_merged(connection, settings.target.state_schema)
+        plans = plan_tables(mapping, catalog, columns, tables)
         return Planned(
-            tables=plan_tables(mapping, catalog, columns, tables),
+            tables=tuple(replace(plan, redirects=merged and plan.defines_members) for plan in plans),
             unique_keys=read_unique_keys(connection, settings.target.schema_name),
             kept=frozenset(name for name, system in mapping.systems.items() if system.ids == "keep"),
+            merged=merged,
         )
 
 
-def open_sides(settings: Settings, source: Source, snapshot: Snapshot, limits: Limits, kept: frozenset[str]) -> Sides:
+def open_sides(settings: Settings, source: Source, snapshot: Snapshot, limits: Limits, planned: Planned) -> Sides:
     """Three connections at one instant of the target, and a way to read the source."""
     stream, entries, asks = snapshot.connections
-    members = MemberIds(entries, settings.target.schema_name, limits.folder / "crosswalk", kept)
+    members = MemberIds(entries, settings.target.schema_name, limits.folder / "crosswalk", planned.kept)
     return Sides(
         open_source=lambda database: reading(source, database),
         ask=source.query,
@@ -124,7 +133,14 @@ def open_sides(settings: Settings, source: Source, snapshot: Snapshot, limits: L
         entries=members.size,
         schema=settings.target.schema_name,
         state_schema=settings.target.state_schema,
+        merged=open_merged(settings, entries, limits.folder / "crosswalk", members.lock) if planned.merged else None,
     )
+
+
+def open_merged(settings: Settings, connection: BulkConnection, folder: Path, lock: threading.RLock) -> Merged:
+    """What deduplication joined, as this connection sees it."""
+    target = settings.target
+    return Merged(Registry(connection, target.schema_name, target.state_schema, folder, lock), read_survive(settings))
 
 
 @contextmanager
@@ -179,7 +195,15 @@ def now_of(settings: Settings, source: Source, target: BulkConnection) -> Now:
         schema=settings.target.schema_name,
         state_schema=settings.target.state_schema,
         batch_rows=settings.reconcile.batch_rows,
+        merged=merged_now(settings, target),
     )
+
+
+def merged_now(settings: Settings, target: BulkConnection) -> Merged | None:
+    """What deduplication joined by now; None when it never joined anything."""
+    if not anything_merged(target, settings.target.state_schema):
+        return None
+    return open_merged(settings, target, settings.state_dir / "reconcile" / "crosswalk", threading.RLock())
 
 
 def again(now: Now, before: Examined, *, find_sources: bool = True) -> Examined:

@@ -18,6 +18,7 @@ from etl.reconcile.findings import Findings, Rows, find
 from etl.reconcile.legacy_keys import read_expected_of
 from etl.reconcile.match import Unmatched, without_equals
 from etl.reconcile.members import Corrections, WrongLink
+from etl.reconcile.merged import Merged, read_golden
 from etl.reconcile.plan import PART, SOURCE, TablePlan
 from etl.reconcile.quarantine import Quarantine
 from etl.reconcile.rows import Comparison, OpenSource
@@ -26,13 +27,18 @@ from etl.target.bulk import BulkConnection
 
 @dataclass(frozen=True)
 class Now:
-    """Both sides as they are now, for few rows."""
+    """Both sides as they are now, for few rows. `merged` is None where nothing was ever merged."""
 
     open_source: OpenSource
     target: BulkConnection
     schema: str
     state_schema: str
     batch_rows: int
+    merged: Merged | None = None
+
+    def expectation(self, plan: TablePlan, crosswalk: Corrections) -> Expectation:
+        """What legacy rows should make of themselves on the target."""
+        return Expectation(plan, crosswalk, home=None if self.merged is None else self.merged.registry.home)
 
 
 def look_again(now: Now, before: Comparison, *, find_sources: bool) -> Comparison:
@@ -48,6 +54,7 @@ def look_again(now: Now, before: Comparison, *, find_sources: bool) -> Compariso
     expected, refused = reread(now, plan, crosswalk, legacy_rows(before))
     if find_sources and not findings.extra.frame.is_empty():
         expected = with_sources_of(now, plan, crosswalk, expected, findings.extra.frame)
+    expected = with_golden(now, plan, crosswalk, expected, before)
     keys = pl.concat([expected.select(plan.key), *(rows.frame.select(plan.key) for rows in actual_kinds(findings))])
     actual = read_actual_by_key(now.target, now.schema, plan, keys)
     doubled, single = apart(expected, findings.duplicated_expected.frame)
@@ -77,7 +84,7 @@ def legacy_rows(before: Comparison) -> pl.DataFrame:
     """PART and SOURCE of every legacy row that has something to do with a difference."""
     findings = before.findings
     kinds = (findings.changed_expected, findings.missing, findings.duplicated_expected, before.tally.refused)
-    frames = [rows.frame.select(PART, SOURCE) for rows in kinds if not rows.frame.is_empty()]
+    frames = [rows.frame.select(PART, SOURCE).drop_nulls(PART) for rows in kinds if not rows.frame.is_empty()]
     nothing = pl.DataFrame(schema={PART: pl.UInt8, SOURCE: pl.String})
     return pl.concat([nothing, *frames]).unique()
 
@@ -102,7 +109,7 @@ def reread(now: Now, plan: TablePlan, crosswalk: Corrections, legacy: pl.DataFra
 
 def reread_batches(now: Now, plan: TablePlan, crosswalk: Corrections, legacy: pl.DataFrame) -> Iterator[ExpectedBatch]:
     """Legacy rows by key, part by part."""
-    expectation = Expectation(plan, crosswalk)
+    expectation = now.expectation(plan, crosswalk)
     for part in plan.parts:
         encoded = legacy.filter(pl.col(PART) == part.number)[SOURCE]
         if encoded.is_empty():
@@ -118,7 +125,7 @@ def with_sources_of(
     """Also the legacy rows that make target rows with the keys of `extra`."""
     found = [expected]
     keys = extra.select(plan.key)
-    expectation = Expectation(plan, crosswalk)
+    expectation = now.expectation(plan, crosswalk)
     with ExitStack() as stack:
         for part in plan.parts:
             source = stack.enter_context(now.open_source(part.part.source.database))
@@ -126,6 +133,22 @@ def with_sources_of(
             batches = read_expected_of(source, expectation, part, beside, keys, now.batch_rows)
             found.extend(batch.rows.join(keys, on=list(plan.key), how="semi") for batch in batches)
     return pl.concat(found, how="diagonal").unique([PART, SOURCE], maintain_order=True)
+
+
+def with_golden(now: Now, plan: TablePlan, crosswalk: Corrections, expected: pl.DataFrame, before: Comparison) -> pl.DataFrame:
+    """Also the golden records of the members that differed, or whose rows were extra, from all their legacy rows as they are
+    now."""
+    if now.merged is None or not plan.defines_members:
+        return expected
+    findings = before.findings
+    kinds = (findings.changed_expected, findings.missing, findings.duplicated_expected)
+    golden = [rows.frame.filter(pl.col(PART).is_null()).select(plan.key) for rows in kinds if not rows.frame.is_empty()]
+    extra = [findings.extra.frame.select(plan.key)] if not findings.extra.frame.is_empty() else []
+    if not golden and not extra:
+        return expected
+    members = pl.concat([*golden, *extra])[plan.key[0]]
+    rows = read_golden(now.merged, now.open_source, now.expectation(plan, crosswalk), members, now.batch_rows)
+    return pl.concat([expected, *rows], how="diagonal")
 
 
 def empty_rows(plan: TablePlan) -> pl.DataFrame:

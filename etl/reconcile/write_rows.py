@@ -8,6 +8,7 @@ from typing import Final
 
 import polars as pl
 
+from etl.load.crosswalk import DEDUPE
 from etl.names import backtick
 from etl.reconcile.actual import read_actual_by_key
 from etl.reconcile.describe import same
@@ -143,13 +144,13 @@ def delete_row(schema: str, plan: TablePlan, seen: dict[str, object]) -> Stateme
 
 def link_row(schema: str, link: WrongLink) -> Statement:
     """The crosswalk entry put right, or put in."""
-    table = crosswalk_of(schema)
+    table, linked_by = crosswalk_of(schema), DEDUPE if link.merged else LINKED_BY
     if link.found is not None:
         change = "SET member_id = %s, linked_by = %s WHERE source = %s AND source_id = %s AND member_id = %s"
-        return " ".join(("UPDATE", table, change)), (link.right, LINKED_BY, link.system, link.source_id, link.found)
+        return " ".join(("UPDATE", table, change)), (link.right, linked_by, link.system, link.source_id, link.found)
     into = "(source, source_id, member_id, valid_from, linked_by) SELECT %s, %s, member_id, registered_at, %s FROM"
     member = f"{backtick(schema)}.member WHERE member_id = %s"
-    return " ".join(("INSERT INTO", table, into, member)), (link.system, link.source_id, LINKED_BY, link.right)
+    return " ".join(("INSERT INTO", table, into, member)), (link.system, link.source_id, linked_by, link.right)
 
 
 def crosswalk_of(schema: str) -> str:

@@ -47,6 +47,9 @@ def figures_of(result: ReconcileResult, lang: str) -> tuple[Figure, ...]:
     if result.sampled is not None:
         note = tr(lang, "a sample cannot find extra rows")
         figures.insert(0, Figure(tr(lang, "Sample"), f"{result.sampled:.2%}", note))
+    if result.merged:
+        note = tr(lang, "one member with another: compared as golden records")
+        figures.append(Figure(tr(lang, "Merged legacy rows"), result.merged, note))
     if result.imported:
         note = tr(lang, "no legacy row: not compared here, and no difference")
         figures.append(Figure(tr(lang, "Imported from files"), result.imported, note))
@@ -158,6 +161,7 @@ def note_text(difference: Difference, lang: str) -> str:
         "": "",
         "The mapping refuses it, and it is not in quarantine": tr(lang, "The mapping refuses it, and it is not in quarantine"),
         "The crosswalk knows no member for it": tr(lang, "The crosswalk knows no member for it"),
+        "One member of several legacy rows": tr(lang, "One member of several legacy rows"),
         "Two legacy rows make this one row": tr(lang, "Two legacy rows make this one row"),
         "The target holds its values twice": tr(lang, "The target holds its values twice"),
     }
