@@ -1,0 +1,102 @@
+"""The golden record: of the rows of one person's records, one row, each value by the rule of its column.
+
+A pure function of the rows, whatever their order, so that writing, reconciling and taking apart all arrive at the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import polars as pl
+
+from etl.dedupe.golden_rules import ColumnRule, GoldenRules
+from etl.dedupe.result import LINEAGE_SCHEMA, Golden
+
+MEMBER: Final = "member_id"
+RECORD_KEY: Final = ("system", "source_id")
+RANK, RECENT, TRUSTED, HOW_OFTEN = "__rank", "__recent", "__trusted", "__often"
+
+
+def golden_rows(rows: pl.DataFrame, rules: GoldenRules) -> Golden:
+    """One row a member from the rows of its records.
+
+    `rows`: columns of the member table, `member_id` already the survivor's, and besides `system` and `source_id` of each record.
+    The result has the same columns, without those two, in the same order and types, sorted by member_id.
+    """
+    columns = [name for name in rows.columns if name not in (MEMBER, *RECORD_KEY)]
+    ranked = rank_records(rows, rules)
+    first = ranked.sort(MEMBER, *RECORD_KEY).unique(MEMBER, keep="first", maintain_order=True)
+    golden = first.select(MEMBER)
+    lineage: list[pl.DataFrame] = [pl.DataFrame(schema=LINEAGE_SCHEMA)]
+    led = {name: rules.rule_for(name) for name in columns}
+    for name in columns:
+        if led[name].follows is not None:
+            continue
+        followers = [other for other in columns if led[other].follows == name]
+        chosen = choose(ranked, name, led[name], followers)
+        golden = golden.join(chosen.drop(RECORD_KEY, strict=False), on=MEMBER, how="left", maintain_order="left")
+        if led[name].rule != "sum":
+            lineage += [told_from(chosen, first, column, led[name].rule) for column in (name, *followers)]
+    return Golden(
+        golden.select(name for name in rows.columns if name not in RECORD_KEY), pl.concat(lineage).sort(MEMBER, "column_name")
+    )
+
+
+def rank_records(rows: pl.DataFrame, rules: GoldenRules) -> pl.DataFrame:
+    """Rows with the facts about their records that rules and ties look at: source priority, recency, trust."""
+    order = {system: place for place, system in enumerate(rules.source_priority)}
+    recency = [pl.col(column) for column in rules.recency if column in rows.columns]
+    return rows.with_columns(
+        pl.col("system").replace_strict(order, default=len(order), return_dtype=pl.Int32).alias(RANK),
+        (pl.coalesce(recency) if recency else pl.lit(None, pl.Datetime("us"))).alias(RECENT),
+        pl.col("system").is_in(list(rules.verified)).alias(TRUSTED),
+    )
+
+
+def choose(ranked: pl.DataFrame, name: str, rule: ColumnRule, followers: Sequence[str]) -> pl.DataFrame:
+    """member_id, the value of column `name` (and of those that follow it) of every member that has one, and the record it is
+    from."""
+    said = ranked.filter(pl.col(name).is_not_null())
+    if rule.rule == "sum":
+        return said.group_by(MEMBER).agg(pl.col(name).sum().cast(ranked.schema[name]))
+    keys, descending = order_of(name, rule)
+    if rule.rule == "most_frequent":
+        said = said.with_columns(pl.len().over(MEMBER, name).alias(HOW_OFTEN))
+    best = said.sort(
+        MEMBER, *keys, RANK, pl.col(RECENT), *RECORD_KEY,
+        descending=[False, *descending, False, True, False, False], nulls_last=True,
+    )  # fmt: skip
+    return best.unique(MEMBER, keep="first", maintain_order=True).select(MEMBER, *RECORD_KEY, name, *followers)
+
+
+def order_of(name: str, rule: ColumnRule) -> tuple[list[pl.Expr], list[bool]]:
+    """What a rule sorts by, best first. Ties go to the source with priority, then to the most recent record, then by id."""
+    value = pl.col(name)
+    match rule.rule:
+        case "most_recent":
+            return [pl.col(RECENT)], [True]
+        case "most_recent_verified":
+            return [pl.col(TRUSTED), pl.col(RECENT)], [True, True]
+        case "most_frequent":
+            return [pl.col(HOW_OFTEN)], [True]
+        case "longest":
+            return [value.cast(pl.String).str.len_chars()], [True]
+        case "earliest":
+            return [value], [False]
+        case "latest":
+            return [value], [True]
+        case "best":
+            ranks = {choice: place for place, choice in enumerate(rule.order)}
+            return [value.replace_strict(ranks, default=len(ranks), return_dtype=pl.Int32)], [False]
+        case _:
+            return [], []
+
+
+def told_from(chosen: pl.DataFrame, first: pl.DataFrame, column: str, rule: str) -> pl.DataFrame:
+    """Lineage of the values of a column that are not those of the member's first record."""
+    beside = chosen.select(MEMBER, *RECORD_KEY, column).join(
+        first.select(MEMBER, pl.col(column).alias("__first")), on=MEMBER, how="left", maintain_order="left"
+    )
+    other = beside.filter(~pl.col(column).eq_missing(pl.col("__first")))
+    return other.select(MEMBER, pl.lit(column).alias("column_name"), pl.lit(rule).alias("rule"), *RECORD_KEY).cast(LINEAGE_SCHEMA)
