@@ -40,8 +40,8 @@ the value; otherwise it is the place of the level counted from the last one (0),
 
 @dataclass(frozen=True)
 class Field:
-    """A fact about a person. `kind` is one of etl.dedupe.standardise.KINDS, `source` the target column of the mapping (or the column
-    of a plain table) that holds it. Its standardised columns are `columns`, named after `name`."""
+    """A fact about a person. `kind` is one of etl.dedupe.standardise.KINDS, `source` the target column of the mapping (or the
+    column of a plain table) that holds it. Its standardised columns are `columns`, of `types`."""
 
     name: str
     kind: str
@@ -70,8 +70,10 @@ class Level:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One piece of evidence, as mutually exclusive levels, best first; the last is "differs". `personal_id`: its best level rests on an
-    id that belongs to one person, such as an identity card."""
+    """One piece of evidence, as mutually exclusive levels: first the null level, then best to worst; the last is "differs".
+
+    `columns`: those its levels read. `personal_id`: its best level rests on an id that belongs to one person.
+    """
 
     name: str
     title: str
@@ -105,7 +107,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class BlockingRule:
-    """Pairs to look at: those that agree on every column of `on` (none null), where `where` (SQL over l. and r.) holds as well."""
+    """Pairs to look at: those that agree on every column of `on` (none null), where `where` (SQL over l. and r.) holds too."""
 
     name: str
     on: tuple[str, ...]
@@ -125,7 +127,8 @@ class ComparisonSet:
     """A whole comparison set. `training` are the blocks in which m is learned, `blocking` those that find pairs.
 
     `sha256` is of the file's content. `derived` are columns computed over all records, such as how many share a phone:
-    name -> (column, what is counted).
+    (name, column, what is counted: distinct values of that column, or records where None). `crowds`: how many records may share a
+    value of a column before it says nothing about a person.
     """
 
     name: str
@@ -133,6 +136,7 @@ class ComparisonSet:
     title: str
     fields: tuple[Field, ...]
     derived: tuple[tuple[str, str, str | None], ...]
+    crowds: tuple[tuple[str, int], ...]
     comparisons: tuple[Comparison, ...]
     blocking: tuple[BlockingRule, ...]
     training: tuple[BlockingRule, ...]
@@ -157,8 +161,8 @@ class ComparisonSet:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a run may take. `pair_budget`: pairs one blocking rule may make. `memory` as DuckDB writes it ("2GB"); what does not fit
-    goes to `temp` (the folder of the run where None)."""
+    """What a run may take. `pair_budget`: pairs one blocking rule may make. `memory` as DuckDB writes it ("2GB"); what does not
+    fit goes to `temp` (the folder of the run where None)."""
 
     threads: int = 2
     memory: str = "2GB"
@@ -177,8 +181,11 @@ class SystemCount:
 
 @dataclass(frozen=True)
 class RecordSet:
-    """records.parquet as written. `filled`: share of accepted records that have each column. `remarks`: what is odd about the input,
-    as (code, subject, count): ("all_null", "email", 0), ("one_value", "phone", 100000), ("duplicate_key", "crm", 3), ..."""
+    """records.parquet as written. `filled`: share of accepted records that have each column.
+
+    `remarks`: what is odd about the input, as (code, subject, count): ("all_null", "email", 0), ("crowded", "phone", 100000),
+    ("duplicate_key", "crm", 3), ("one_system", "crm", 1).
+    """
 
     path: Path
     rows: int
@@ -208,8 +215,8 @@ class EdgeSet:
 
 @dataclass(frozen=True)
 class FieldWeight:
-    """One bar of a waterfall. `left` and `right` are the compared values (personal: mask them in a log); `rarity` is the part of `weight`
-    that the value's frequency adds. The prior is the bar called "prior"."""
+    """One bar of a waterfall. `left` and `right` are the compared values (personal: mask them in a log); `rarity` is the part of
+    `weight` that the value's frequency adds. The prior is the bar called "prior"."""
 
     comparison: str
     title: str
