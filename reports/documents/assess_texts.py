@@ -7,7 +7,7 @@ from typing import Final
 MEANING: Final[dict[str, tuple[str, str]]] = {
     "no_key": (
         "No key: rows cannot be told apart.",
-        "Give it a key, or move it with load --as-is: it is staged and loaded in one piece, and `reconcile rows` does not compare it.",
+        "Give it a key, or move it with load --as-is: it moves in one piece, and `reconcile rows` leaves it out.",
     ),
     "no_change_source": (
         "Nothing tells which rows changed: no Change Tracking, no rowversion, no time of change.",
