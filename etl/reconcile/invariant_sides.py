@@ -49,7 +49,8 @@ class TargetPool:
 @dataclass(frozen=True)
 class Look:
     """Both sides, and what stands for the placeholders in the rules' SQL. May be used by several threads: `source` and
-    `target` lend their connections, `soon` runs what is asked of the target while the caller asks the source."""
+    `target` lend their connections, `soon` runs what is asked of the target while the caller asks the source. `merged`:
+    deduplication joined members of the target."""
 
     source: Source
     target: TargetPool
@@ -59,6 +60,7 @@ class Look:
     zone: str
     minutes: int
     as_of: datetime | None
+    merged: bool = False
 
     def ask_source(self, sql: str, groups: int, *, only: str = ALWAYS, **excepts: str) -> Grouped:
         """Rows of the source: `groups` columns name them, the others are values."""
@@ -72,8 +74,13 @@ class Look:
         """The same for the target, at its snapshot."""
         moment = self.as_of - timedelta(minutes=self.minutes) if self.as_of else None
         as_of = f"CAST('{moment:%Y-%m-%d %H:%M:%S}' AS DATETIME(6))" if moment else "NULL"
-        filled = fill(sql, zone=self.zone, minutes=str(self.minutes), as_of=as_of, schema=backtick(self.schema))
+        filled = fill(sql, zone=self.zone, minutes=str(self.minutes), as_of=as_of, **self.schemas)
         return grouped(self.target.query(filled.replace("%", "%%") if "%" in filled else filled, ()), groups)
+
+    @property
+    def schemas(self) -> dict[str, str]:
+        """Quoted names of both schemas of the target."""
+        return {"schema": backtick(self.schema), "state": backtick(self.quarantine.state_schema)}
 
     def ask_target_soon(self, sql: str, groups: int) -> Future[Grouped]:
         """The same, while the caller goes on."""

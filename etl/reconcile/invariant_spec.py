@@ -9,10 +9,13 @@ import tomllib
 from collections.abc import Mapping as Values
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from etl.errors import ConfigurationError
 from etl.mapping.model import Mapping
+
+When = Literal["always", "single", "merged"]
+"""Which targets a rule is for: any, those on which each legacy member is a member, those on which deduplication joined some."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class SumsRule:
     values: tuple[str, ...]
     sources: tuple[PartSum, ...]
     target: str
+    when: When = "always"
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,11 @@ class Except:
 @dataclass(frozen=True)
 class RowRule:
     """A rule that each row of `part` must follow: the queries give (key, values) of rows that break it. `only` is the key in
-    the source's SQL, `key_column` the part's key column."""
+    the source's SQL, `key_column` the part's key column.
+
+    `merged` says what becomes of legacy members that are one on the target: their values are added up ("add"), or they are left
+    out on both sides ("leave_out"), since what holds for one of them need not hold for the person.
+    """
 
     name: str
     title: str
@@ -61,6 +69,8 @@ class RowRule:
     only: str
     target: str
     excepts: tuple[Except, ...]
+    when: When = "always"
+    merged: Literal["add", "leave_out"] = "leave_out"
 
 
 @dataclass(frozen=True)
@@ -131,6 +141,7 @@ def sums_rule(table: Values[str, Any]) -> SumsRule:
         values=tuple(table["values"]),
         sources=tuple(PartSum(source["part"], source["sql"]) for source in table["source"]),
         target=table["target"],
+        when=one_of(table, "when", ("always", "single", "merged")),
     )
 
 
@@ -147,7 +158,17 @@ def row_rule(table: Values[str, Any]) -> RowRule:
         only=table["only"],
         target=table["target"],
         excepts=tuple(Except(one["name"], one["part"], one["column"], one["owners"]) for one in table.get("except", ())),
+        when=one_of(table, "when", ("always", "single", "merged")),
+        merged=one_of(table, "merged", ("leave_out", "add")),
     )
+
+
+def one_of(table: Values[str, Any], key: str, valid: tuple[Any, ...]) -> Any:
+    """A word of a rule, the first of `valid` when it is not given. Raises KeyError for another."""
+    value = table.get(key, valid[0])
+    if value not in valid:
+        raise KeyError(f"{key} = one of {', '.join(valid)}")
+    return value
 
 
 def orphan_rule(table: Values[str, Any]) -> OrphanRule:

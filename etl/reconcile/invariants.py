@@ -13,12 +13,14 @@ from zoneinfo import ZoneInfo
 from etl.mapping.load_mapping import load_mapping
 from etl.mapping.model import Mapping
 from etl.progress import Progress
-from etl.reconcile.crosswalk_rules import complete_crosswalk, count_rows, crosswalk_orphans
+from etl.reconcile.crosswalk_rules import complete_crosswalk, count_rows, crosswalk_orphans, merged_orphans
 from etl.reconcile.invariant_compare import judge_orphans, judge_rules, judge_sums
+from etl.reconcile.invariant_members import compared_members, legacy_keys, through_crosswalk
 from etl.reconcile.invariant_model import InvariantResult, InvariantsResult, Rows, Values, Verdict, add, text
 from etl.reconcile.invariant_sides import ALWAYS, Look, TargetPool, fill
-from etl.reconcile.invariant_spec import Except, Invariants, OrphanRule, RowRule, SumsRule, load_invariants
+from etl.reconcile.invariant_spec import Except, Invariants, OrphanRule, RowRule, SumsRule, When, load_invariants
 from etl.reconcile.quarantined_keys import QuarantinedKeys
+from etl.reconcile.registry import anything_merged
 from etl.settings import Settings
 from etl.source.catalog import read_catalog
 from etl.source.connect import open_source
@@ -52,7 +54,9 @@ def run_invariants(settings: Settings, progress: Progress) -> InvariantsResult:
         quarantine = QuarantinedKeys(target, settings.target.state_schema, mapping, catalog)
         as_of = end_of_day(source.scalar(rules.as_of)) if rules.as_of else None
         zone, minutes = zone_offset(mapping.time_zone, as_of)
-        look = Look(source, target, soon, settings.target.schema_name, quarantine, zone, minutes, as_of)
+        with target.lend() as connection:
+            merged = anything_merged(connection, settings.target.state_schema)
+        look = Look(source, target, soon, settings.target.schema_name, quarantine, zone, minutes, as_of, merged)
         results = run_checks(list(checks(look, mapping, rules)), soon, at_once, progress)
         failed = any(result.verdict is Verdict.DIFFERS for result in results)
         notes = notes_of(mapping, rules) + ((snapshot.note,) if snapshot.note else ())
@@ -84,13 +88,20 @@ def checks(look: Look, mapping: Mapping, rules: Invariants) -> Iterator[Check]:
     """Every check, in the order of the report."""
     yield partial(count_rows, look, mapping)
     for sums in rules.sums:
-        yield partial(check_sums, look, sums)
+        if applies(sums.when, look):
+            yield partial(check_sums, look, sums)
     for row_rule in rules.rules:
-        yield partial(check_rule, look, row_rule)
+        if applies(row_rule.when, look):
+            yield partial(check_rule, look, row_rule)
     if mapping.systems:
         yield partial(complete_crosswalk, look, mapping)
-    for orphans in (*crosswalk_orphans(mapping), *rules.orphans):
+    for orphans in (*crosswalk_orphans(mapping), *(merged_orphans(mapping) if look.merged else ()), *rules.orphans):
         yield partial(check_orphans, look, orphans)
+
+
+def applies(when: When, look: Look) -> bool:
+    """Whether a rule is for a target like this one."""
+    return when == "always" or look.merged == (when == "merged")
 
 
 def check_sums(look: Look, rule: SumsRule) -> InvariantResult:
@@ -108,8 +119,8 @@ def check_rule(look: Look, rule: RowRule) -> InvariantResult:
     """Rows that break a rule."""
     nothing = {one.name: ALWAYS for one in rule.excepts}
     asked = look.ask_target_soon(rule.target, 1)
-    source = look.ask_source(rule.source, 1, **nothing)
-    target = asked.result()
+    source = through_crosswalk(look, rule, look.ask_source(rule.source, 1, **nothing))
+    target = compared_members(look, rule, asked.result())
     return judge_rules(rule.name, rule.title, rule.values, source, target, lambda keys: without_quarantine(look, rule, keys))
 
 
@@ -118,7 +129,7 @@ def without_quarantine(look: Look, rule: RowRule, keys: Collection[str]) -> Rows
     if len(keys) > MOST_EXPLAINED:
         return {}
     aside = {text(value) for value in look.quarantine.of(rule.part)[rule.key_column]}
-    asked = [key for key in keys if key not in aside]
+    asked = [key for key in legacy_keys(look, rule, keys) if key not in aside]
     owned = {one.name: owned_rows(look, one, set(asked)) for one in rule.excepts}
     found: dict[tuple[str, ...], Values] = {}
     for first in range(0, len(asked), KEYS_PER_QUERY):
@@ -126,7 +137,7 @@ def without_quarantine(look: Look, rule: RowRule, keys: Collection[str]) -> Rows
         excepts = {one.name: except_condition(look, one, owned[one.name], some) for one in rule.excepts}
         values = look.quarantine.typed(rule.part, some)
         found |= look.ask_source(rule.source, 1, only=f"{rule.only} IN ({look.quarantine.in_list(rule.part, values)})", **excepts)
-    return found
+    return through_crosswalk(look, rule, found)
 
 
 def owned_rows(look: Look, one: Except, keys: set[str]) -> list[tuple[Any, str]]:

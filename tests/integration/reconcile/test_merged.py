@@ -11,6 +11,7 @@ from etl.load.model import LoadRequest
 from etl.load.run import run_load
 from etl.progress import Silent
 from etl.reconcile.differences import Difference, Kind, ReconcileResult
+from etl.reconcile.invariants import run_invariants
 from etl.reconcile.repair import RepairRequest, run_repair
 from etl.reconcile.run import ReconcileRequest, run_reconcile
 from etl.settings import Settings, SourceSettings, StateSettings, TargetSettings
@@ -158,3 +159,37 @@ def test_members_that_ended_only_redirect(joined: Settings, target: BulkConnecti
     finally:
         with target.transaction():
             target.execute(f"DELETE FROM member WHERE member_id = {ended}")
+
+
+def verdicts(settings: Settings) -> dict[str, str]:
+    """How each invariant stands."""
+    result = run_invariants(settings, Silent())
+    return {invariant.name: invariant.verdict.value for invariant in result.invariants}
+
+
+def test_invariants_hold_through_the_crosswalk(joined: Settings, target: BulkConnection) -> None:
+    """Counts, sums and rules see through merges, and see what breaks them."""
+    assert "differs" not in (clean := verdicts(joined)).values(), clean
+    one, other = some_merged(target, 2)
+    ended = 2**33
+    with target.transaction():
+        target.execute(f"UPDATE member SET points = points + 3, balance = balance + 1 WHERE member_id = {one}")
+        target.execute(
+            "INSERT INTO member (member_id, tier, points, balance, registered_at, origin, merged_into) "
+            f"VALUES ({ended}, 'BRONZE', 0, 0, NOW(6), 'pos', {other})"
+        )
+        ledger = target.scalar(f"SELECT MIN(entry_id) FROM points_ledger WHERE member_id = {other}")
+        target.execute(f"UPDATE points_ledger SET member_id = {ended} WHERE entry_id = {ledger}")
+        (source, source_id), *_ = target.query(f"SELECT source, source_id FROM member_source WHERE member_id = {other} LIMIT 1")
+        target.execute(f"UPDATE member_source SET member_id = {ended} WHERE source = '{source}' AND source_id = '{source_id}'")
+
+    found = verdicts(joined)
+
+    assert {name for name, verdict in found.items() if verdict == "differs"} == {
+        "counts", "balances", "points_balance", "crosswalk_complete", "entries_live", "points_ledger_live",
+    }  # fmt: skip
+    repaired = run_repair(joined, RepairRequest(("member", "points_ledger"), execute=True), Silent())
+    with target.transaction():
+        target.execute(f"DELETE FROM member WHERE member_id = {ended}")
+    assert repaired.left == 0
+    assert verdicts(joined) == clean
