@@ -16,7 +16,7 @@ from cli.output import console
 from cli.tables import COLOURS, MARKS
 from etl.dedupe.review_session import ReviewSession
 from reports.document import Bar, draw_bar
-from reports.documents.dedupe_texts import fact_title, reason_text
+from reports.documents.dedupe_texts import evidence_text, fact_title, reason_text
 from reports.text import tr
 
 if TYPE_CHECKING:
@@ -32,11 +32,15 @@ BARS = 28
 
 @dataclass(frozen=True)
 class ReviewScreen:
-    """What the screen needs beside the session: how a pair's weight comes about, where merging begins, the language."""
+    """What the screen needs beside the session: how a pair's weight comes about, where merging begins, the language.
+
+    `blind` hides the weights: what the model thinks must not sway answers that measure it.
+    """
 
     explain: Explain
     match_weight: float
     lang: str
+    blind: bool = False
 
 
 def review_in_terminal(session: ReviewSession, screen: ReviewScreen) -> None:
@@ -77,12 +81,10 @@ def take_answer(session: ReviewSession, read: ReadKey, view: Console, lang: str)
 
 def pair_view(pair: DoubtfulPair, session: ReviewSession, screen: ReviewScreen) -> RenderableType:
     """Everything about one pair, in 80 columns or more."""
-    return Group(
-        heading(pair, session, screen),
-        side_by_side(pair, screen.lang),
-        waterfall(screen.explain(pair), screen.lang),
-        keys_line(screen.lang),
-    )
+    parts = [heading(pair, session, screen), side_by_side(pair, screen.lang)]
+    if not screen.blind:
+        parts.append(waterfall(screen.explain(pair), screen.lang))
+    return Group(*parts, keys_line(screen.lang))
 
 
 def heading(pair: DoubtfulPair, session: ReviewSession, screen: ReviewScreen) -> RenderableType:
@@ -102,7 +104,8 @@ def heading(pair: DoubtfulPair, session: ReviewSession, screen: ReviewScreen) ->
     weight = tr(
         screen.lang, "weight {weight}, merged from {match}", weight=signed(pair.weight), match=f"{screen.match_weight:.1f}"
     )
-    why = f"[bold]{escape(reason_text(pair.reason, screen.lang))}[/]  [dim]{escape(weight)}[/]"
+    why = f"[bold]{escape(reason_text(pair.reason, screen.lang))}[/]"
+    why += "" if screen.blind else f"  [dim]{escape(weight)}[/]"
     known = {"same": tr(screen.lang, "Answered before: same."), "different": tr(screen.lang, "Answered before: different.")}
     before = [known[pair.answer]] if pair.answer else []
     return Group("", Text.from_markup(f"{progress} {escape(where)}"), Text.from_markup(why), *before)
@@ -165,8 +168,10 @@ def waterfall(weights: tuple[FieldWeight, ...], lang: str) -> Table:
     for weight in weights:
         bar = draw_bar(Bar(0.0, weight.weight, -largest, largest), BARS)
         colour = COLOURS["ok" if weight.weight >= 0 else "warn"]
-        title, level = tr(lang, weight.title), tr(lang, weight.level)
+        title, level = evidence_text(weight.title, lang), evidence_text(weight.level, lang)
         table.add_row(Text(title, style="dim"), Text(level), f"{weight.weight:+.1f}", Text(bar, style=colour))
+    total = sum(weight.weight for weight in weights)
+    table.add_row(Text(tr(lang, "Together"), style="bold"), "", f"[bold]{total:+.1f}[/]", "")
     return table
 
 

@@ -10,7 +10,7 @@ import typer
 STORY: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Set up", ("config", "doctor", "sandbox")),
     ("Look", ("assess", "mapping")),
-    ("Move", ("schema", "stage", "load", "import_files")),
+    ("Move", ("schema", "stage", "dedupe", "load", "import_files")),
     ("Prove", ("reconcile",)),
     ("Try it all", ("demo",)),
 )

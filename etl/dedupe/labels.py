@@ -104,7 +104,7 @@ def refuse_contradictions(links: Iterable[Link]) -> None:
     more = f"; and {len(found) - MOST_TOLD} more" if len(found) > MOST_TOLD else ""
     raise RefusedError(
         f"The answers contradict each other: {told}{more}. None was stored.",
-        "Correct one answer of each chain, or take a stored decision back with `membershift dedupe review undo`.",
+        "Correct one answer of each chain, or take a stored one back: membershift dedupe review decide A B none",
     )
 
 

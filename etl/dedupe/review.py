@@ -17,8 +17,7 @@ from etl.masking import mask
 from etl.personal_files import read_personal_file
 
 NEVER_RUN: Final = "Run `membershift dedupe run` first: it finds the pairs."
-KINDS_WHOLE: Final = ("address",)
-"""Kinds of field whose columns are parts of one value."""
+PERSONAL: Final = ("id_card", "union_id", "phone", "email", "birthday", "address", "name")
 
 
 @dataclass(frozen=True)
@@ -169,7 +168,7 @@ def value_of(record: Mapping[str, object], field: Field) -> str:
     A field's first column is its value; the others say it in another way (pinyin, a masked id card), or are parts of it.
     """
     values = [str(value) for column in field.columns if (value := record.get(column)) not in (None, "")]
-    if field.kind in KINDS_WHOLE:
+    if "address" in field.kind:
         return " ".join(values)
     return values[0] if values else ""
 
@@ -183,14 +182,12 @@ def shown(value: str, field: Field, show_personal: bool) -> str:
 
 
 def personal_kind(field: Field) -> str:
-    """The kind under which a field's values are masked: its own where masking knows it, else that of any text.
+    """The kind under which a field's values are masked, by what its own kind or name is called; else that of any text.
 
-    >>> personal_kind(Field("tel", "phone", "phone", ("tel",), ()))
-    'phone'
+    >>> personal_kind(Field("tel", "phone", "tel", ("tel",), ())), personal_kind(Field("code", "id", "code", ("code",), ()))
+    ('phone', 'text')
     """
-    known = {"name": "name", "phone": "phone", "id_card": "id_card", "email": "email", "birthday": "birthday"}
-    known |= {"address": "address", "union_id": "union_id", "gender": "text"}
-    return known.get(field.kind) or next((kind for name, kind in known.items() if name in field.kind), "text")
+    return next((kind for kind in PERSONAL if kind in field.kind or kind in field.name), "text")
 
 
 def day_of(value: object) -> str:

@@ -6,6 +6,7 @@ many pairs as the next; the size of each is kept, and a pair counts for as many 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,7 +18,7 @@ import polars as pl
 from etl.dedupe.labels import Answer, RecordRef, ordered
 from etl.dedupe.metrics import Band, Quality, quality_by_labels
 from etl.dedupe.review import read_frame
-from etl.personal_files import write_personal_file
+from etl.personal_files import read_personal_file, write_personal_file
 
 SAMPLE_FILE: Final = "sample.parquet"
 NO_WEIGHT: Final = "through others"
@@ -75,21 +76,32 @@ def band_of(match_weight: float) -> pl.Expr:
 def draw_sample(folder: Path, size: int, seed: int, match_weight: float) -> Drawn:
     """Draw about `size` pairs, as many from each band, in an order that tells nothing, into SAMPLE_FILE.
 
-    The same seed draws the same. Raises ConfigurationError when nothing was run yet.
+    Chance is a hash of both keys: after another run most of the same pairs are drawn, and their answers count again.
+
+    Raises ConfigurationError when nothing was run yet.
     """
-    pairs = all_pairs(folder, match_weight)
-    strata = pairs.partition_by("band", "merged", maintain_order=True)
+    pairs = with_keys(all_pairs(folder, match_weight), read_clusters(folder))
+    chance = pl.concat_str("left_system", "left_id", "right_system", "right_id", separator="\0").hash(seed)
+    strata = pairs.with_columns(chance.alias("chance")).sort("chance", "left", "right").partition_by("band", "merged")
     shares = allot([stratum.height for stratum in strata], size)
     chosen = [
-        stratum.sample(share, seed=seed, shuffle=True).with_columns(pl.lit(stratum.height, pl.Int64).alias("size"))
+        stratum.head(share).with_columns(pl.lit(stratum.height, pl.Int64).alias("size"))
         for stratum, share in zip(strata, shares, strict=True)
-        if share
     ]
-    empty = pairs.clear().with_columns(pl.lit(0, pl.Int64).alias("size"))
-    sample = pl.concat([empty, *chosen]).sample(fraction=1.0, seed=seed, shuffle=True)
+    sample = pl.concat(chosen).sort("chance") if chosen else pairs.with_columns(pl.lit(0, pl.Int64).alias("size"))
     with write_personal_file(folder / SAMPLE_FILE) as file:
-        with_keys(sample, read_clusters(folder)).write_parquet(file)
+        sample.with_columns(pl.lit(run_mark(folder)).alias("run")).write_parquet(file)
     return Drawn(sample.height, pairs.height, len(strata))
+
+
+def run_mark(folder: Path) -> str:
+    """What tells one run's result from another's: the same records in the same clusters are the same run."""
+    mark = hashlib.sha256()
+    for name in ("records.parquet", "clusters.parquet"):
+        with read_personal_file(folder / name) as file:
+            for block in iter(lambda: file.read(1 << 20), b""):
+                mark.update(block)
+    return mark.hexdigest()
 
 
 def allot(sizes: Sequence[int], wanted: int) -> tuple[int, ...]:
@@ -117,8 +129,11 @@ def with_keys(pairs: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
 
 
 def read_sample(folder: Path) -> pl.DataFrame | None:
-    """The sample drawn last, None when none was."""
-    return read_frame(folder / SAMPLE_FILE) if (folder / SAMPLE_FILE).is_file() else None
+    """The sample of the last run; None when none was drawn of it."""
+    if not (folder / SAMPLE_FILE).is_file():
+        return None
+    sample = read_frame(folder / SAMPLE_FILE)
+    return sample if sample.filter(pl.col("run") != run_mark(folder)).is_empty() else None
 
 
 def sample_quality(sample: pl.DataFrame, answers: Mapping[tuple[RecordRef, RecordRef], Answer]) -> Quality | None:

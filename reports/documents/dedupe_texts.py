@@ -29,9 +29,25 @@ REASONS: Final = {
     "cannot_link": "Somebody decided that these are two people",
     "must_link": "Somebody decided that these are one person",
     "split": "Taken out of a cluster that grew too large",
+    "merged_before": "One person since an earlier run, but something forbids it now",
     "sample": "Drawn at random, to measure the deduplication",
 }
 """Codes of review.parquet and refused.parquet."""
+
+
+EVIDENCE: Final = "evidence: "
+"""What comparisons, their outcomes and rules are called stands in a comparison file, in one language; translations of those that
+come with the program stand under this prefix, so that a word may mean another thing elsewhere."""
+
+
+def evidence_text(text: str, lang: str) -> str:
+    """The title of a comparison, the name of an outcome or of a rule; one that has no translation is shown as the file has it.
+
+    >>> evidence_text("own phone", "zh"), evidence_text("own phone", "en"), evidence_text("no such", "zh")
+    ('专用手机', 'own phone', 'no such')
+    """
+    found = tr(lang, EVIDENCE + text)
+    return text if found == EVIDENCE + text else found
 
 
 def fact_title(name: str, lang: str) -> str:
