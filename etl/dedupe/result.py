@@ -181,17 +181,6 @@ class DedupeResult:
 
 
 @dataclass(frozen=True)
-class DedupePlan:
-    """What a run would look at: records by system as (records, accepted), and the pairs of each blocking rule."""
-
-    systems: Mapping[str, tuple[int, int]]
-    rules: Mapping[str, int]
-    pair_budget: int
-    remarks: tuple[tuple[str, str, int], ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class RunRow:
     """A row of dedupe_run. Times are UTC."""
 
@@ -203,17 +192,3 @@ class RunRow:
     model_version: str
     model_sha: str
     details: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class DedupeStatus:
-    """The registry on the target. `merged_members`: members with several records; `unfinished`: a run that was cut short while it
-    wrote, which the same command completes."""
-
-    merged_members: int
-    merged_records: int
-    retired: int
-    must_links: int
-    cannot_links: int
-    runs: tuple[RunRow, ...]
-    unfinished: RunRow | None

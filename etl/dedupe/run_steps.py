@@ -1,0 +1,164 @@
+"""The steps of a run that meet the target: what is open, ids, golden records, writing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from etl.dedupe.changes import Changes, plan_changes, weights_of
+from etl.dedupe.exchange import complete, is_exchanged, write_in_new_tables
+from etl.dedupe.golden import golden_rows
+from etl.dedupe.golden_rules import GoldenRules, read_golden_rules
+from etl.dedupe.incremental import Linked, leave_for_next_run, write_parquet
+from etl.dedupe.member_rows import open_member_parts, read_member_rows
+from etl.dedupe.new_ids import allocate_ids, largest_kept_id
+from etl.dedupe.registry import plan_registry
+from etl.dedupe.result import Clustering, DedupeRequest, MergePlan, WriteCounts
+from etl.dedupe.runs import DedupeRecord, set_status, unfinished_run
+from etl.dedupe.target_state import read_ages, read_crosswalk, read_members, require_registry_tables
+from etl.dedupe.trained_model import TrainedModel
+from etl.dedupe.write import Registry, open_registry, write_in_one
+from etl.errors import RefusedError
+from etl.load.prepare import Live, open_target_side
+from etl.mapping.load_mapping import load_mapping
+from etl.mapping.model import Mapping
+from etl.personal_files import make_private_folder
+from etl.progress import Progress
+from etl.settings import Settings
+from etl.stage.read import Stage, open_stage
+from etl.target.bulk import BulkConnection
+from etl.target.retry import with_retries
+
+
+@dataclass
+class Work:
+    """What the steps share. `folder`: the files of this state; `scratch` goes away afterwards. `run`: None in a dry run."""
+
+    settings: Settings
+    request: DedupeRequest
+    progress: Progress
+    mapping: Mapping
+    rules: GoldenRules
+    registry: Registry
+    connection: BulkConnection
+    live: Live
+    stage: Stage
+    scratch: Path
+    folder: Path
+    crosswalk: pl.DataFrame
+    run: DedupeRecord | None = None
+
+    @property
+    def kept_systems(self) -> tuple[str, ...]:
+        """Systems whose ids become member ids."""
+        return tuple(system.name for system in self.mapping.systems.values() if system.ids == "keep")
+
+    @property
+    def sums(self) -> tuple[str, ...]:
+        """Columns of the member table that add up."""
+        return tuple(name for name, rule in self.rules.columns.items() if rule.rule == "sum")
+
+
+@contextmanager
+def open_work(settings: Settings, request: DedupeRequest, progress: Progress) -> Iterator[Work]:
+    """Mapping, rules, stage and target. Raises RefusedError, ConfigurationError, TargetError, each before anything is written."""
+    mapping = load_mapping(settings.mapping, settings.config_dir)
+    rules = read_golden_rules(settings)
+    registry = open_registry(settings, mapping)
+    folder = make_private_folder(settings.dedupe_dir)
+    with open_stage(settings) as stage, open_target_side(settings) as (connection, live, scratch):
+        require_registry_tables(connection, registry.state_schema)
+        crosswalk = read_crosswalk(connection, registry.schema)
+        yield Work(settings, request, progress, mapping, rules, registry, connection, live, stage, scratch, folder, crosswalk)
+
+
+def complete_earlier_run(work: Work) -> tuple[str, ...]:
+    """Go on with a run that was cut short after its new tables began to count; one that was cut short before is set aside.
+
+    Returns what is worth telling. In a dry run nothing is done, and that is told.
+    """
+    earlier = unfinished_run(work.connection, work.registry.state_schema)
+    if earlier is None:
+        return ()
+    exchanged = is_exchanged(work.connection, work.registry) or earlier.status == "moving"
+    if not work.request.execute:
+        return (f"Run {earlier.run_id} was cut short while it wrote; --execute completes it first.",)
+    record = DedupeRecord(work.connection, work.registry.state_schema, earlier.run_id, dict(earlier.details))
+    if exchanged:
+        complete(work.connection, work.registry, work.mapping, record)
+        work.crosswalk = read_crosswalk(work.connection, work.registry.schema)
+        return (f"Run {earlier.run_id}, which had been cut short, was completed first.",)
+    with work.connection.transaction():
+        set_status(record, "abandoned")
+    return (f"Run {earlier.run_id} had been cut short before anything of it counted; it was done again.",)
+
+
+def plan_ids(work: Work, records: pl.DataFrame, clustering: Clustering) -> MergePlan:
+    """Which id stands for whom; new ids are reserved unless this is a dry run."""
+    home = clustering.clusters.join(records.select("record", "system", "source_id"), on="record")
+    ids = home.join(work.crosswalk, on=["system", "source_id"])["member_id"].unique()
+    ages = read_ages(work.connection, work.registry.schema, work.registry.member_table, ids)
+    largest = max(largest_kept_id(records, work.kept_systems), largest_linked(work.crosswalk, work.kept_systems))
+
+    def allocate(keys: pl.Series) -> pl.Series:
+        registry = work.registry
+        return allocate_ids(work.connection, registry.schema, registry.state_schema, work.scratch, keys, largest, work.run)
+
+    return plan_registry(records, clustering.clusters, work.crosswalk, ages, work.kept_systems, allocate)
+
+
+def largest_linked(crosswalk: pl.DataFrame, kept_systems: tuple[str, ...]) -> int:
+    """The largest id on the target that a system kept; 0 when there is none."""
+    largest = crosswalk.filter(pl.col("system").is_in(list(kept_systems)))["member_id"].max()
+    return largest if isinstance(largest, int) else 0
+
+
+def plan_golden(work: Work, plan: MergePlan, clustering: Clustering, edges: pl.DataFrame) -> Changes:
+    """Golden records of all merged members, and what of it the target does not have yet.
+
+    Raises RefusedError when a record of a merged member is not in the stage any more.
+    """
+    parts = open_member_parts(work.mapping, work.stage, work.live)
+    wanted = plan.links.drop_nulls("record").select("system", "source_id", "member_id")
+    rows = read_member_rows(parts, work.stage, wanted)
+    if rows.height != wanted.height:
+        raise RefusedError(
+            f"Of {wanted.height:,} records to be merged the mapping takes {rows.height:,} now.",
+            "The stage, the mapping or the target's tables changed meanwhile: run this again.",
+        )
+    golden = golden_rows(rows.drop("valid_from"), work.rules)
+    known = plan.links.join(work.crosswalk, on="member_id", how="semi")["member_id"].unique()
+    existing = read_members(work.connection, work.registry.schema, work.registry.member_table, known, golden.rows.schema)
+    return plan_changes(plan, rows, golden, existing, weights_of(clustering.clusters, edges), work.sums)
+
+
+def write_changes(work: Work, changes: Changes) -> WriteCounts:
+    """Few rows in one transaction, many by an exchange of tables. Raises RefusedError, ServerError."""
+    assert work.run is not None, "only a run that executes writes"
+    settings, run = work.settings, work.run
+    who = work.request.by_whom
+    if changes.nothing:
+        with work.connection.transaction():
+            set_status(run, "done")
+        return WriteCounts()
+    if changes.rows > settings.dedupe.small_write_rows:
+        return write_in_new_tables(settings, work.connection, work.registry, work.mapping, run, changes, who, work.progress)
+    return with_retries(
+        lambda: write_in_one(work.connection, work.registry, work.mapping, run, changes, who),
+        retries=settings.target.retries,
+        progress=work.progress,
+    )
+
+
+def save_run(work: Work, linked: Linked, clustering: Clustering, model: TrainedModel) -> dict[str, Path]:
+    """What people look at afterwards: clusters, pairs to review, pairs refused; records and edges are there already."""
+    files = {"records": linked.records_path, "edges": linked.edges_path}
+    for name, frame in (("clusters", clustering.clusters), ("review", clustering.review), ("refused", clustering.refused)):
+        files[name] = work.folder / f"{name}.parquet"
+        write_parquet(frame, files[name])
+    leave_for_next_run(work.folder, linked, model)
+    return files
