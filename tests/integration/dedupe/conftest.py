@@ -1,0 +1,80 @@
+"""2,000 members staged once, and a target that is empty for each test."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from etl.progress import Silent
+from etl.settings import DedupeSettings, Settings, SourceSettings, StateSettings, TargetSettings
+from etl.stage.run import StageRequest, run_stage
+from etl.target.bulk import BulkConnection
+from etl.target.connect import connect_bulk
+from fixtures.data.generate import LegacyData
+from fixtures.legacy_server.launcher import LegacyServer
+from fixtures.target import TargetServer
+from migrations.schema.commands import schema_up
+from tests.conftest import drop_schemas
+
+
+@pytest.fixture(scope="session")
+def dedupe_stage(
+    legacy: LegacyServer, retailer: LegacyData, target_server: TargetServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Settings]:
+    """The retailer's tables staged, both schemas made."""
+    folder = tmp_path_factory.mktemp("dedupe")
+    settings = Settings(
+        source=SourceSettings(url=SecretStr(legacy.url), databases=("crm", "pos", "ecom"), retries=1),
+        target=TargetSettings(url=SecretStr(target_server.url), schema="dedupe_m", state_schema="dedupe_s"),
+        dedupe=DedupeSettings(threads=2, memory_limit_gib=1),
+        state=StateSettings(dir=folder / "state"),
+        origin=folder / "membershift.toml",
+    )
+    drop_schemas(settings.target)
+    schema_up(settings.target, "0001")
+    run_stage(settings, StageRequest(), Silent())
+    yield settings
+    drop_schemas(settings.target)
+
+
+@pytest.fixture
+def settings(dedupe_stage: Settings, tmp_path: Path) -> Settings:
+    """The same, in a state folder of the test's own, before an empty target. The model of an earlier test is used again."""
+    shutil.copytree(dedupe_stage.stage_dir, tmp_path / "state" / "stage", copy_function=link_or_copy)
+    model = dedupe_stage.dedupe_dir / "model.json"
+    if model.is_file():
+        (tmp_path / "state" / "dedupe").mkdir(mode=0o700)
+        shutil.copy(model, tmp_path / "state" / "dedupe" / "model.json")
+    empty(dedupe_stage.target)
+    return dedupe_stage.model_copy(update={"state": StateSettings(dir=tmp_path / "state")})
+
+
+def link_or_copy(source: str, target: str) -> None:
+    """Staged chunks never change: a second name is enough. The manifest does."""
+    if source.endswith(".parquet"):
+        Path(target).hardlink_to(source)
+    else:
+        shutil.copy2(source, target)
+
+
+def empty(target: TargetSettings) -> None:
+    """No row in any table, no table beyond those of the schema."""
+    with connect_bulk(target, "") as connection:
+        for schema in (target.schema_name, target.state_schema):
+            tables = connection.query("SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = %s", (schema,))
+            for (table,) in tables:
+                if str(table).endswith(("__new", "__old")):
+                    connection.execute(f"DROP TABLE `{schema}`.`{table}`")
+                elif table != "alembic_version" and connection.query(f"SELECT 1 FROM `{schema}`.`{table}` LIMIT 1"):
+                    connection.execute(f"DELETE FROM `{schema}`.`{table}`")
+
+
+@pytest.fixture
+def target(settings: Settings) -> Iterator[BulkConnection]:
+    """A connection to the business schema."""
+    with connect_bulk(settings.target) as connection:
+        yield connection
