@@ -12,7 +12,7 @@ from typing import Final
 import polars as pl
 
 from etl.dedupe.model import ComparisonSet, Field
-from etl.dedupe.standardise_contacts import standard_email, standard_id, standard_phone
+from etl.dedupe.standardise_contacts import standard_email, standard_id, standard_phones
 from etl.dedupe.standardise_english import digits, letters, plain_text
 from etl.dedupe.standardise_ids import card_birthdays, card_genders, standard_birthdays, standard_cards, standard_gender
 from etl.dedupe.standardise_lunar import solar_of_lunar
@@ -51,7 +51,12 @@ KINDS: Final[dict[str, Kind]] = {
         (TEXT, TEXT, TEXT, TEXT),
         _several(chinese_names),
     ),
-    "phone": Kind("A telephone number, as E.164.", ("{}",), (TEXT,), _one(standard_phone)),
+    "phone": Kind(
+        "A telephone number as E.164, its beginning, and its last four digits.",
+        ("{}", "{}_head", "{}_tail"),
+        (TEXT, TEXT, TEXT),
+        standard_phones,
+    ),
     "chinese_id_card": Kind(
         "An identity card of mainland China: the valid number, and apart from it a masked or mistyped one.",
         ("{}", "{}_mask"),

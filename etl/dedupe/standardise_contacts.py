@@ -36,6 +36,16 @@ def standard_phone(values: pl.Series) -> pl.Series:
     return number.select(pl.when(~placeholder).then(text)).to_series()
 
 
+def standard_phones(values: pl.Series) -> tuple[pl.Series, ...]:
+    """`standard_phone`, and its two parts: all but the last four digits, and those. One digit mistyped leaves one of them whole.
+
+    >>> [part.to_list() for part in standard_phones(pl.Series(["139-1234-8765"]))]
+    [['+8613912348765'], ['+861391234'], ['8765']]
+    """
+    number = standard_phone(values)
+    return number, number.str.head(-4), number.str.tail(4)
+
+
 def standard_email(values: pl.Series) -> pl.Series:
     """Lower case, without a plus tag; dots do not count where the mail service ignores them. Placeholders are null.
 

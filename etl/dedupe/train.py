@@ -28,7 +28,7 @@ from etl.dedupe.trained_model import Learned, Rarity, TrainedModel, as_json, rea
 from etl.dedupe.vectors import open_records, pairs_sql, patterns_of, random_pairs
 from etl.errors import RefusedError
 
-RANDOM_PAIRS: Final = 2_000_000
+RANDOM_PAIRS: Final = 1_000_000
 ROUNDS: Final = 3
 LEAST_SHARE: Final = 1e-10  # no agreement speaks louder than 1 to 10,000,000,000: somebody may have copied the id
 ENOUGH: Final = 20  # matched pairs from which a comparison's m is believed
