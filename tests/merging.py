@@ -51,14 +51,16 @@ def accepted(part: LoadPart) -> list[pl.DataFrame]:
 
 
 def truth_groups(truth: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
-    """Records of persons with several: system, source_id, member_id. The least crm id survives, else one that is allocated."""
+    """Records of persons with several: system, source_id, member_id. The oldest crm id survives, else one that is allocated."""
     person = truth.select(
         "system", pl.col("legacy_id").str.strip_chars().str.to_uppercase().alias("key"), pl.col("person_id")
     ).unique(["system", "key"])
-    known = records.select(*RECORD, pl.col("source_id").str.to_uppercase().alias("key")).join(person, on=["system", "key"])
+    key = pl.col("source_id").str.to_uppercase().alias("key")
+    known = records.select(*RECORD, "registered_at", key).join(person, on=["system", "key"])
     several = known.filter(pl.len().over("person_id") > 1)
     kept = pl.when(pl.col("system") == "crm").then(pl.col("source_id").cast(pl.Int64, strict=False))
-    several = several.with_columns(kept.min().over("person_id").alias("member_id"))
+    oldest = several.with_columns(kept.alias("kept")).sort("registered_at", "kept")
+    several = oldest.with_columns(pl.col("kept").drop_nulls().first().over("person_id").alias("member_id"))
     new = NEW_IDS + pl.col("person_id").rank("dense").cast(pl.Int64)
     return several.with_columns(pl.coalesce("member_id", new).alias("member_id")).select(*RECORD, "member_id").sort(RECORD)
 
@@ -78,6 +80,7 @@ def write_merges(settings: Settings, records: pl.DataFrame, groups: pl.DataFrame
         loaded = [
             connection.load_rows("member", golden.rows.columns, golden.rows),
             connection.load_rows("member_source", links.columns, links),
+            connection.load_rows("golden_field", golden.lineage.columns, golden.lineage, schema=settings.target.state_schema),
         ]
         assert all(outcome.clean for outcome in loaded)
         connection.execute(
