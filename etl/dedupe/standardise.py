@@ -117,11 +117,13 @@ def drop_crowds(frame: pl.DataFrame, comparison_set: ComparisonSet) -> tuple[pl.
     """Values of contact and id columns that more records share than a household or a person explains, as null: a shop's own
     number, an id that a program wrote for everybody. The remarks say how many records each column lost."""
     remarks: list[tuple[str, str, int]] = []
+    parts = {field.columns[0]: field.columns for field in comparison_set.fields}
     for column, most in comparison_set.crowds:
         holders = frame.select(pl.len().over(column)).to_series()
-        crowded = frame.select((pl.col(column).is_not_null() & (holders > most)).alias(column))[column]
+        crowded = frame.select((pl.col(column).is_not_null() & (holders > most)).alias("crowded")).to_series()
         lost = int(crowded.sum())
         if lost:
             remarks.append(("crowded", column, lost))
-            frame = frame.with_columns(pl.when(~crowded).then(pl.col(column)).alias(column))
+            told = parts.get(column, (column,))
+            frame = frame.with_columns(pl.when(~crowded).then(pl.col(part)).alias(part) for part in told)
     return frame, remarks
