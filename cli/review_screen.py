@@ -158,18 +158,22 @@ def differing(fact: Compared, style: str) -> tuple[Text, Text]:
 
 
 def waterfall(weights: tuple[FieldWeight, ...], lang: str) -> Table:
-    """The weight of each piece of evidence as a bar from nought."""
+    """The weight of each piece of evidence as a bar from nought; what a side lacks is named in one line."""
     table = Table(box=None, pad_edge=False, expand=True, show_header=False)
     table.add_column("", ratio=4, overflow="fold")
     table.add_column("", ratio=5, overflow="fold")
     table.add_column("", justify="right", width=6)
     table.add_column("", width=BARS + 1, no_wrap=True, overflow="crop")
     largest = max((abs(weight.weight) for weight in weights), default=1.0) or 1.0
-    for weight in weights:
+    missing = [weight for weight in weights if weight.weight == 0]
+    for weight in (weight for weight in weights if weight.weight != 0):
         bar = draw_bar(Bar(0.0, weight.weight, -largest, largest), BARS)
         colour = COLOURS["ok" if weight.weight >= 0 else "warn"]
         title, level = evidence_text(weight.title, lang), evidence_text(weight.level, lang)
         table.add_row(Text(title, style="dim"), Text(level), f"{weight.weight:+.1f}", Text(bar, style=colour))
+    if missing:
+        names = ", ".join(evidence_text(weight.title, lang) for weight in missing)
+        table.add_row(Text(tr(lang, "Says nothing"), style="dim"), Text(names, style="dim"), "", "")
     total = sum(weight.weight for weight in weights)
     table.add_row(Text(tr(lang, "Together"), style="bold"), "", f"[bold]{total:+.1f}[/]", "")
     return table

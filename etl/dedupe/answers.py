@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from etl.dedupe.decisions import Decision, read_decisions, withdraw_decisions, write_decisions
 from etl.dedupe.labels import Answer, Link, RecordRef, ordered
+from etl.dedupe.review_session import AnswerStore
 from etl.errors import UsageError
 from etl.settings import Settings
 
@@ -56,7 +57,7 @@ class DecisionStore:
         )
 
 
-def decide(store: DecisionStore, left: RecordRef, right: RecordRef, answer: Answer | None, note: str = "") -> Decided:
+def decide(store: AnswerStore, left: RecordRef, right: RecordRef, answer: Answer | None, note: str = "") -> Decided:
     """Store, or withdraw, one decision. Raises RefusedError with the chain when it contradicts others."""
     if left == right:
         raise UsageError(f"{left} is one record, not two.", "Name two records: crm:1 pos:2.")

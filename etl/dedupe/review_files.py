@@ -10,7 +10,7 @@ from typing import Final
 import fastexcel
 import polars as pl
 
-from etl.dedupe.answers import DecisionStore, answers_by_pair
+from etl.dedupe.answers import answers_by_pair
 from etl.dedupe.labels import Answer, Link, RecordRef, ordered, parse_record, refuse_contradictions
 from etl.dedupe.review import NEVER_RUN
 from etl.dedupe.review_book import (
@@ -22,6 +22,7 @@ from etl.dedupe.review_book import (
     PAIRS_SHEET,
     RIGHT_HEADER,
 )
+from etl.dedupe.review_session import AnswerStore
 from etl.errors import ConfigurationError, RefusedError, UsageError
 
 WORDS: Final[Mapping[str, Answer | None]] = {
@@ -82,7 +83,7 @@ class ImportedReview:
         return self.same + self.different + self.withdrawn
 
 
-def import_answers(path: Path, store: DecisionStore, records: Path, *, execute: bool) -> ImportedReview:
+def import_answers(path: Path, store: AnswerStore, records: Path, *, execute: bool) -> ImportedReview:
     """Store what was answered in `path`; a file in which nothing was answered changes nothing.
 
     All or none: raises UsageError for a file that is none of ours or an answer nobody knows, RefusedError with the chain where

@@ -5,7 +5,7 @@ Each answer is stored the moment it is given, so that nothing is lost when the t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -21,7 +21,7 @@ class AnswerStore(Protocol):
     def standing(self) -> tuple[Link, ...]:
         """Every answer that counts now."""
 
-    def store(self, links: Sequence[Link]) -> int:
+    def store(self, links: Sequence[Link], notes: Mapping[Link, str] | None = None) -> int:
         """Keep these answers, in place of older ones about the same pairs; return how many changed anything."""
 
     def withdraw(self, links: Sequence[Link]) -> int:

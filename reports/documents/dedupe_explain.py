@@ -48,13 +48,13 @@ def figures_of(found: Explanation, lang: str) -> tuple[Figure, ...]:
     odds = tr(lang, "odds {odds} that they are one person", odds=odds_text(found.weight))
     figures = [
         Figure(tr(lang, "Match weight"), f"{found.weight:+.2f}", odds),
-        Figure(tr(lang, "Merged from weight"), found.match_weight),
-        Figure(tr(lang, "Reviewed from weight"), found.review_weight),
+        Figure(tr(lang, "Merged from weight"), f"{found.match_weight:+.1f}"),
+        Figure(tr(lang, "Reviewed from weight"), f"{found.review_weight:+.1f}"),
         Figure(tr(lang, "Found by rule"), evidence_text(found.rule, lang) if found.rule else tr(lang, "none kept it")),
         Figure(tr(lang, "Model"), f"{found.model_name} {found.model_version}"),
     ]
     if found.chain:
-        figures.append(Figure(tr(lang, "Joined through"), " → ".join(map(str, found.chain))))
+        figures.append(Figure(tr(lang, "Joined through"), ", ".join(map(str, found.chain))))
     if found.reason:
         figures.append(Figure(tr(lang, "Remark of the run"), reason_text(found.reason, lang)))
     if found.decision is not None:
@@ -74,10 +74,10 @@ def odds_text(weight: float) -> str:
     """2 to the weight, as people write odds.
 
     >>> odds_text(10), odds_text(-3.0), odds_text(0), odds_text(80)
-    ('1,024 : 1', '1 : 8', '1 : 1', 'more than 1,000,000,000 : 1')
+    ('1,024 : 1', '1 : 8', '1 : 1', '> 1,000,000,000 : 1')
     """
     if abs(weight) > 30:
-        return "more than 1,000,000,000 : 1" if weight > 0 else "less than 1 : 1,000,000,000"
+        return "> 1,000,000,000 : 1" if weight > 0 else "< 1 : 1,000,000,000"
     return f"{2**weight:,.0f} : 1" if weight >= 0 else f"1 : {2**-weight:,.0f}"
 
 

@@ -46,9 +46,9 @@ def model_figures(model: ModelView, lang: str) -> tuple[Figure, ...]:
     return (
         Figure(tr(lang, "Model"), f"{model.name} {model.version}", model.sha[:12]),
         Figure(tr(lang, "Trained on"), model.records, tr(lang, "records")),
-        Figure(tr(lang, "Prior weight"), round(model.prior_weight, 2), tr(lang, "of two records of which nothing is known")),
-        Figure(tr(lang, "Merged from weight"), model.thresholds.match),
-        Figure(tr(lang, "Reviewed from weight"), model.thresholds.review),
+        Figure(tr(lang, "Prior weight"), f"{model.prior_weight:+.2f}", tr(lang, "of two records of which nothing is known")),
+        Figure(tr(lang, "Merged from weight"), f"{model.thresholds.match:+.1f}"),
+        Figure(tr(lang, "Reviewed from weight"), f"{model.thresholds.review:+.1f}"),
     )
 
 
@@ -123,8 +123,8 @@ def compare_document(comparison: ModelComparison, lang: str) -> Document:
         figures=(
             Figure("A", f"{first.name} {first.version}", first.sha[:12]),
             Figure("B", f"{second.name} {second.version}", second.sha[:12]),
-            Figure(tr(lang, "Prior weight A"), round(first.prior_weight, 2)),
-            Figure(tr(lang, "Prior weight B"), round(second.prior_weight, 2)),
+            Figure(tr(lang, "Prior weight A"), f"{first.prior_weight:+.2f}"),
+            Figure(tr(lang, "Prior weight B"), f"{second.prior_weight:+.2f}"),
         ),
         tables=(comparison_table(comparison, lang),),
         next_steps=(

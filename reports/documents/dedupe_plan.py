@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from etl.dedupe.plan import DedupePlan
 from reports.document import Bar, Document, Figure, Status, Table, Verdict
 from reports.documents.dedupe_texts import evidence_text
@@ -28,8 +30,8 @@ def plan_document(plan: DedupePlan, lang: str) -> Document:
             Figure(tr(lang, "Taking part"), plan.accepted, tr(lang, "the others are rejected by the mapping")),
             Figure(tr(lang, "Pairs to compare"), plan.pairs, tr(lang, "at most: rules find some pairs twice")),
             Figure(tr(lang, "Budget of a rule"), plan.budget, tr(lang, "pairs: `pair_budget` in [dedupe]")),
-            Figure(tr(lang, "Merged from weight"), plan.match_weight),
-            Figure(tr(lang, "Reviewed from weight"), plan.review_weight),
+            Figure(tr(lang, "Merged from weight"), f"{plan.match_weight:+.1f}"),
+            Figure(tr(lang, "Reviewed from weight"), f"{plan.review_weight:+.1f}"),
             Figure(tr(lang, "Comparison set"), plan.model_name),
         ),
         tables=(systems_table(plan, lang), rules_table(plan, lang), *remarks_table(plan, lang), filled_table(plan, lang)),
@@ -91,7 +93,7 @@ def remarks_table(plan: DedupePlan, lang: str) -> tuple[Table, ...]:
 def filled_table(plan: DedupePlan, lang: str) -> Table:
     """How much of each fact is there."""
     columns = (tr(lang, "Column"), tr(lang, "Share of records (%)"), "")
-    rows = tuple((one.column, round(100 * one.share, 1), Bar(0, one.share, 0, 1)) for one in plan.filled)
+    rows = tuple((one.column, Decimal(f"{100 * one.share:.1f}"), Bar(0, one.share, 0, 1)) for one in plan.filled)
     return Table(
         tr(lang, "How much is known"), columns, rows, tr(lang, "After placeholders and impossible values were taken out.")
     )

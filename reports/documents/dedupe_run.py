@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 from etl.dedupe.result import DedupeResult
 from reports.document import Bar, Document, Figure, Table, Verdict, human_duration
@@ -56,7 +57,7 @@ def tables_of(result: DedupeResult, lang: str) -> tuple[Table, ...]:
     """Whatever has something to say."""
     pairs, members = tr(lang, "Pairs"), tr(lang, "Members")
     sizes = {f"{size}": count for size, count in sorted(result.sizes.items())}
-    seconds = tuple((step, round(taken, 1)) for step, taken in result.seconds.items())
+    seconds = tuple((evidence_text(step, lang), Decimal(f"{taken:.1f}")) for step, taken in result.seconds.items())
     return (
         counted(tr(lang, "Records by system"), (tr(lang, "System"), tr(lang, "Records")), result.systems),
         counted(tr(lang, "Pairs by rule"), (tr(lang, "Rule"), pairs), named_rules(result, lang)),

@@ -45,9 +45,14 @@ def evidence_text(text: str, lang: str) -> str:
 
     >>> evidence_text("own phone", "zh"), evidence_text("own phone", "en"), evidence_text("no such", "zh")
     ('专用手机', 'own phone', 'no such')
+    >>> evidence_text("surname, phone and gender", "zh")
+    '姓、手机、性别'
     """
-    found = tr(lang, EVIDENCE + text)
-    return text if found == EVIDENCE + text else found
+    whole = tr(lang, EVIDENCE + text)
+    if lang == "en" or whole != EVIDENCE + text:
+        return text if lang == "en" else whole
+    parts = [tr(lang, EVIDENCE + part) for part in text.replace(" and ", ", ").split(", ")]
+    return text if any(part.startswith(EVIDENCE) for part in parts) else "、".join(parts)
 
 
 def fact_title(name: str, lang: str) -> str:

@@ -60,6 +60,7 @@ from reports.documents import (
     stage,
 )
 from tests.unit.assess.test_document import result as assessed
+from tests.unit.dedupe import documents as dedupe_documents
 from tests.unit.test_stage_document import RESULT as STAGED
 from tests.unit.test_stage_document import WHOLE
 
@@ -244,7 +245,11 @@ def sandboxes() -> Iterator[Document]:
         yield sandbox.stopped_document(shown, "zh", purged=False)
 
 
-KINDS = (loads, files, stages, mappings, others, comparisons, schemas, sandboxes)
+def dedupes() -> Iterator[Document]:
+    yield from dedupe_documents.documents("zh")
+
+
+KINDS = (loads, files, stages, mappings, others, comparisons, schemas, sandboxes, dedupes)
 
 
 def texts(document: Document) -> Iterator[str]:
@@ -285,7 +290,7 @@ def test_no_english_sentence_is_left(kind: Callable[[], Iterator[Document]]) -> 
 
 def test_every_kind_of_report_is_looked_at() -> None:
     """The demo's report is looked at where the demo runs."""
-    source = Path(__file__).read_text("utf-8")
+    source = Path(__file__).read_text("utf-8") + Path(dedupe_documents.__file__).read_text("utf-8")
     made = set()
     for found in pkgutil.iter_modules(reports.documents.__path__):
         module = importlib.import_module(f"reports.documents.{found.name}")
