@@ -9,6 +9,7 @@ import typer
 
 from cli.commands.dedupe_model import model
 from cli.commands.dedupe_review import review
+from cli.commands.dedupe_unmerge import unmerge
 from cli.options import Execute, Html, Json, lang_of, settings_of
 
 dedupe = typer.Typer(no_args_is_help=True)
@@ -134,6 +135,9 @@ def explain(
     pair = parse_record(left), parse_record(right)
     result = explain_records(settings_of(context), *pair, show_personal=show_personal)
     show(explain_document(result, lang_of(context)), result, as_json=as_json, html=html)
+
+
+dedupe.command()(unmerge)
 
 
 @dedupe.command()

@@ -106,13 +106,12 @@ def import_command(
     """
     from cli.output import show
     from etl.dedupe.answers import DecisionStore, who_is_asked
-    from etl.dedupe.review import dedupe_folder
     from etl.dedupe.review_files import import_answers
     from reports.documents.dedupe_review import imported_document
 
     settings = settings_of(context)
     store = DecisionStore(settings, who_is_asked(by))
-    result = import_answers(file, store, dedupe_folder(settings.state_dir) / "records.parquet", execute=execute)
+    result = import_answers(file, store, settings.dedupe_dir / "records.parquet", execute=execute)
     show(imported_document(result, lang_of(context)), result, as_json=as_json)
 
 

@@ -14,7 +14,7 @@ from etl.dedupe.decisions import Decision, read_decisions
 from etl.dedupe.explain import explain_pair
 from etl.dedupe.labels import RecordRef, ordered
 from etl.dedupe.model import FieldWeight
-from etl.dedupe.review import Compared, dedupe_folder, doubtful_pairs, find_record, read_frame
+from etl.dedupe.review import Compared, doubtful_pairs, find_record, read_frame
 from etl.dedupe.sample import read_clusters
 from etl.dedupe.trained_model import TrainedModel, load_model
 from etl.errors import TargetError, UsageError
@@ -60,7 +60,7 @@ def explain_records(settings: Settings, left: RecordRef, right: RecordRef, *, sh
     """
     if left == right:
         raise UsageError(f"{left} is one record, not two.", "Name two records: crm:1 pos:2.")
-    folder = dedupe_folder(settings.state_dir)
+    folder = settings.dedupe_dir
     model = load_model(folder / "model.json")
     numbers = sorted((find_record(folder, left), find_record(folder, right)))
     weights = explain_pair(folder / "records.parquet", model, *numbers)

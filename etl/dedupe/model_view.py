@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 from etl.dedupe.model import Thresholds
-from etl.dedupe.review import dedupe_folder
 from etl.dedupe.trained_model import TrainedModel, load_model, save_model
 from etl.errors import ConfigurationError
 from etl.settings import Settings
@@ -68,7 +67,7 @@ class ModelComparison:
 
 def model_path(settings: Settings) -> Path:
     """Where the trained model of the last run, or the last training, lives."""
-    return dedupe_folder(settings.state_dir) / MODEL_FILE
+    return settings.dedupe_dir / MODEL_FILE
 
 
 def read_model_view(settings: Settings, path: Path | None = None) -> ModelView:

@@ -11,7 +11,6 @@ from etl.dedupe.database import open_database
 from etl.dedupe.model import ComparisonSet, Limits, RuleCount, SystemCount
 from etl.dedupe.read_model import open_model
 from etl.dedupe.records import read_records
-from etl.dedupe.review import dedupe_folder
 from etl.dedupe.vectors import open_records
 from etl.mapping.load_mapping import load_mapping
 from etl.personal_files import make_private_folder
@@ -80,7 +79,7 @@ def plan_dedupe(settings: Settings, progress: Progress) -> DedupePlan:
     Raises RefusedError when the member tables are not staged, ConfigurationError for a wrong comparison file.
     """
     comparison_set = open_model(settings.dedupe.model)
-    folder = make_private_folder(dedupe_folder(settings.state_dir) / "plan")
+    folder = make_private_folder(settings.dedupe_dir / "plan")
     records = read_records(settings, load_mapping(settings.mapping, settings.config_dir), comparison_set, folder, progress)
     progress.start(COUNTED, len(comparison_set.blocking), "rules")
     counts = count_pairs(records.path, comparison_set, limits_of(settings))

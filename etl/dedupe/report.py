@@ -15,7 +15,7 @@ from etl.dedupe.labels import Answer, RecordRef
 from etl.dedupe.metrics import Quality, Surplus, quality_by_truth, read_truth
 from etl.dedupe.model import SystemCount
 from etl.dedupe.reach import Reach, measure_reach, split_missed
-from etl.dedupe.review import dedupe_folder, read_frame, read_review
+from etl.dedupe.review import read_frame, read_review
 from etl.dedupe.sample import pairs_of_clusters, read_clusters, read_sample, sample_quality
 from etl.dedupe.stakes import Stake, read_stakes
 from etl.dedupe.trained_model import load_model
@@ -75,7 +75,7 @@ def read_report(settings: Settings, truth: Path | None, progress: Progress) -> D
     Raises ConfigurationError when nothing was run yet, UsageError for a file that is no truth.
     """
     progress.start("report", STEPS, "steps")
-    folder = dedupe_folder(settings.state_dir)
+    folder = settings.dedupe_dir
     model = load_model(folder / "model.json")
     clusters = read_clusters(folder)
     progress.advance("report", 1)

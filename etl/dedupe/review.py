@@ -49,11 +49,6 @@ class DoubtfulPair:
     answer: Answer | None = None
 
 
-def dedupe_folder(state_dir: Path) -> Path:
-    """Where the last run left its files."""
-    return state_dir / "dedupe"
-
-
 def read_review(folder: Path) -> pl.DataFrame:
     """left, right, weight, reason of every pair in doubt, the likeliest first.
 

@@ -14,7 +14,7 @@ from etl.dedupe.explanation import masked, thresholds
 from etl.dedupe.labels import Link
 from etl.dedupe.model import FieldWeight
 from etl.dedupe.model_view import model_path
-from etl.dedupe.review import DoubtfulPair, dedupe_folder, doubtful_pairs, read_frame, read_review
+from etl.dedupe.review import DoubtfulPair, doubtful_pairs, read_frame, read_review
 from etl.dedupe.sample import SAMPLE_FILE, draw_sample, read_sample
 from etl.dedupe.trained_model import load_model
 from etl.errors import ConfigurationError
@@ -48,7 +48,7 @@ class ReviewQueue:
 
 def open_queue(settings: Settings, request: QueueRequest, standing: Sequence[Link]) -> ReviewQueue:
     """The pairs that `request` asks for. Raises ConfigurationError when nothing was run yet."""
-    folder = dedupe_folder(settings.state_dir)
+    folder = settings.dedupe_dir
     path = model_path(settings)
     if not path.is_file():
         raise ConfigurationError(f"{path} does not exist.", "Run `membershift dedupe run` first: it finds the pairs.")

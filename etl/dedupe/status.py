@@ -10,7 +10,7 @@ from etl.dedupe.answers import answers_by_pair
 from etl.dedupe.decisions import standing_decisions
 from etl.dedupe.labels import KINDS
 from etl.dedupe.report import ReasonPairs, answered_by_reason
-from etl.dedupe.review import dedupe_folder, read_review
+from etl.dedupe.review import read_review
 from etl.errors import RefusedError
 from etl.load.crosswalk import DEDUPE
 from etl.load.runs import text
@@ -77,7 +77,7 @@ def dedupe_status(settings: Settings) -> DedupeStatus:
         records, members = connection.query(sql(LINKED, names), (DEDUPE,))[0]
         retired, unmerged = (int(connection.scalar(sql(statement, names)) or 0) for statement in (RETIRED, UNMERGED))
         decisions = standing_decisions(connection, names["state"])
-    folder = dedupe_folder(settings.state_dir)
+    folder = settings.dedupe_dir
     run_here = (folder / "review.parquet").is_file()
     answers = answers_by_pair([decision.as_link() for decision in decisions])
     kinds = [KINDS[decision.kind] for decision in decisions]

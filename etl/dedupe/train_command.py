@@ -9,7 +9,6 @@ from etl.dedupe.model_view import ModelComparison, ModelView, compare_models, ke
 from etl.dedupe.plan import limits_of
 from etl.dedupe.read_model import open_model
 from etl.dedupe.records import read_records
-from etl.dedupe.review import dedupe_folder
 from etl.dedupe.train import train_model
 from etl.mapping.load_mapping import load_mapping
 from etl.personal_files import make_private_folder
@@ -32,7 +31,7 @@ def train_and_keep(settings: Settings, progress: Progress) -> Trained:
     Raises RefusedError when too little is staged to learn from, or a blocking rule is over the budget.
     """
     comparison_set = open_model(settings.dedupe.model)
-    folder = make_private_folder(dedupe_folder(settings.state_dir) / "plan")
+    folder = make_private_folder(settings.dedupe_dir / "plan")
     records = read_records(settings, load_mapping(settings.mapping, settings.config_dir), comparison_set, folder, progress)
     progress.start("train", None, "steps")
     model = train_model(records.path, comparison_set, limits_of(settings))

@@ -27,6 +27,8 @@ from etl.dedupe.review_session import ReviewTally
 from etl.dedupe.stakes import Stake
 from etl.dedupe.status import DedupeStatus, RunLine
 from etl.dedupe.train_command import Trained
+from etl.dedupe.unmerge import CHANGED_SINCE, UNDECIDED
+from etl.dedupe.unmerge_model import Origin, SplitGroup, SplitMember, UnmergeResult
 from reports.document import Document
 from reports.documents import (
     dedupe_explain,
@@ -36,6 +38,7 @@ from reports.documents import (
     dedupe_review,
     dedupe_run,
     dedupe_status,
+    dedupe_unmerge,
 )
 from reports.documents.dedupe_plan import REMARKS
 from reports.documents.dedupe_texts import REASONS
@@ -113,6 +116,7 @@ def documents(lang: str) -> Iterator[Document]:
     yield from explanations(lang)
     yield from models(lang)
     yield from reviews(lang)
+    yield from unmerges(lang)
 
 
 def explanations(lang: str) -> Iterator[Document]:
@@ -156,3 +160,13 @@ def reviews(lang: str) -> Iterator[Document]:
     ):
         yield dedupe_review.decided_document(decided, lang)
     yield dedupe_review.decided_document(Decided(LEFT, RIGHT, "same", False), lang)
+
+
+def unmerges(lang: str) -> Iterator[Document]:
+    """Members taken apart, or not."""
+    groups = tuple(SplitGroup((LEFT,), 7, origin) for origin in get_args(Origin))
+    quiet = SplitMember(7, groups, {"sale": 3}, {}, (), done=True)
+    undecided = SplitMember(8, groups[:2], {}, {"sign_in": 2}, ("phone",), left_because=UNDECIDED)
+    changed = SplitMember(9, groups[:1], {}, {}, (), left_because=CHANGED_SINCE)
+    for executed, members in ((True, (quiet,)), (True, (quiet, undecided, changed)), (False, (quiet,)), (False, (undecided,))):
+        yield dedupe_unmerge.unmerge_document(UnmergeResult(executed, members, 1, 0.5), lang)
