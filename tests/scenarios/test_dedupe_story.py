@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,7 +66,6 @@ def test_deduplicated_before_the_load_both_sides_agree(staged: Settings, target:
     assert result.merged == merged.merged_records > 500
     proven(staged)
     assert dedupe(staged).written.nothing
-    proven(staged)
 
 
 def events_of(target: BulkConnection, settings: Settings, kind: str) -> int:
@@ -86,7 +86,6 @@ def test_a_whole_person_is_taken_apart(staged: Settings, target: BulkConnection)
     assert len(told.groups) == records > 2
     assert not target.scalar("SELECT COUNT(*) FROM member_source WHERE member_id = %s AND linked_by = 'dedupe'", (member,))
     assert events_of(target, staged, "unmerge") == records
-    proven(staged)
     again = dedupe(staged)
     assert (again.written.links, again.to_split) == (0, 0), "joined again across a cannot-link"
 
@@ -153,11 +152,14 @@ def test_what_cannot_be_taken_apart_is_refused(staged: Settings, target: BulkCon
 
 
 def test_deduplicated_after_the_load_ended_members_redirect_and_come_back(
-    legacy: LegacyServer, retailer: LegacyData, target_server: TargetServer, tmp_path: Path
+    staged: Settings, legacy: LegacyServer, target_server: TargetServer, tmp_path: Path
 ) -> None:
     settings = settings_over(legacy, target_server, tmp_path, "after")
+    shutil.copytree(staged.stage_dir, settings.stage_dir)
+    if (staged.dedupe_dir / "model.json").is_file():  # by an earlier test; else it is trained again
+        (settings.dedupe_dir).mkdir(mode=0o700)
+        shutil.copy(staged.dedupe_dir / "model.json", settings.dedupe_dir)
     try:
-        run_stage(settings, StageRequest(), Silent())
         load(settings)
         merged = dedupe(settings)
         assert merged.written.retired > 300
