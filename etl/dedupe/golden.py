@@ -15,7 +15,9 @@ from etl.dedupe.result import LINEAGE_SCHEMA, Golden
 
 MEMBER: Final = "member_id"
 RECORD_KEY: Final = ("system", "source_id")
-RANK, RECENT, TRUSTED, HOW_OFTEN = "__rank", "__recent", "__trusted", "__often"
+RANK, RECENT, TRUSTED, MERIT = "__rank", "__recent", "__trusted", "__merit"
+LONG_AGO: Final = 2**60
+"""Microseconds: further back than any time of a record."""
 
 
 def golden_rows(rows: pl.DataFrame, rules: GoldenRules) -> Golden:
@@ -44,14 +46,16 @@ def golden_rows(rows: pl.DataFrame, rules: GoldenRules) -> Golden:
 
 
 def rank_records(rows: pl.DataFrame, rules: GoldenRules) -> pl.DataFrame:
-    """Rows with the facts about their records that rules and ties look at: source priority, recency, trust."""
+    """Rows with the facts that rules look at, the records of a member in the order in which ties are settled: the source with
+    priority, then the most recent, then by id."""
     order = {system: place for place, system in enumerate(rules.source_priority)}
-    recency = [pl.col(column) for column in rules.recency if column in rows.columns]
+    recency = [pl.col(column).cast(pl.Datetime("us")) for column in rules.recency if column in rows.columns]
+    recent = pl.coalesce(recency).to_physical() if recency else pl.lit(None, pl.Int64)
     return rows.with_columns(
         pl.col("system").replace_strict(order, default=len(order), return_dtype=pl.Int32).alias(RANK),
-        (pl.coalesce(recency) if recency else pl.lit(None, pl.Datetime("us"))).alias(RECENT),
+        recent.fill_null(-LONG_AGO).alias(RECENT),
         pl.col("system").is_in(list(rules.verified)).alias(TRUSTED),
-    )
+    ).sort(MEMBER, RANK, RECENT, *RECORD_KEY, descending=[False, False, True, False, False])
 
 
 def choose(ranked: pl.DataFrame, name: str, rule: ColumnRule, followers: Sequence[str]) -> pl.DataFrame:
@@ -60,37 +64,33 @@ def choose(ranked: pl.DataFrame, name: str, rule: ColumnRule, followers: Sequenc
     said = ranked.filter(pl.col(name).is_not_null())
     if rule.rule == "sum":
         return said.group_by(MEMBER).agg(pl.col(name).sum().cast(ranked.schema[name]))
-    keys, descending = order_of(name, rule)
-    if rule.rule == "most_frequent":
-        said = said.with_columns(pl.len().over(MEMBER, name).alias(HOW_OFTEN))
-    best = said.sort(
-        MEMBER, *keys, RANK, pl.col(RECENT), *RECORD_KEY,
-        descending=[False, *descending, False, True, False, False], nulls_last=True,
-    )  # fmt: skip
-    return best.unique(MEMBER, keep="first", maintain_order=True).select(MEMBER, *RECORD_KEY, name, *followers)
+    merit = merit_of(name, rule)
+    if merit is not None:
+        said = said.with_columns(merit.alias(MERIT)).filter(pl.col(MERIT) == pl.col(MERIT).max().over(MEMBER))
+    return said.unique(MEMBER, keep="first", maintain_order=True).select(MEMBER, *RECORD_KEY, name, *followers)
 
 
-def order_of(name: str, rule: ColumnRule) -> tuple[list[pl.Expr], list[bool]]:
-    """What a rule sorts by, best first. Ties go to the source with priority, then to the most recent record, then by id."""
+def merit_of(name: str, rule: ColumnRule) -> pl.Expr | None:
+    """What a rule prefers, as a number: the greatest wins. None: the order of ties alone decides."""
     value = pl.col(name)
     match rule.rule:
         case "most_recent":
-            return [pl.col(RECENT)], [True]
+            return pl.col(RECENT)
         case "most_recent_verified":
-            return [pl.col(TRUSTED), pl.col(RECENT)], [True, True]
+            return pl.when(TRUSTED).then(pl.col(RECENT) + 2 * LONG_AGO).otherwise(RECENT)
         case "most_frequent":
-            return [pl.col(HOW_OFTEN)], [True]
+            return pl.len().over(MEMBER, name)
         case "longest":
-            return [value.cast(pl.String).str.len_chars()], [True]
+            return value.cast(pl.String).str.len_chars()
         case "earliest":
-            return [value], [False]
+            return -value.rank("dense").cast(pl.Int64)
         case "latest":
-            return [value], [True]
+            return value.rank("dense")
         case "best":
-            ranks = {choice: place for place, choice in enumerate(rule.order)}
-            return [value.replace_strict(ranks, default=len(ranks), return_dtype=pl.Int32)], [False]
+            ranks = {choice: -place for place, choice in enumerate(rule.order)}
+            return value.replace_strict(ranks, default=-len(ranks), return_dtype=pl.Int32)
         case _:
-            return [], []
+            return None
 
 
 def told_from(chosen: pl.DataFrame, first: pl.DataFrame, column: str, rule: str) -> pl.DataFrame:
