@@ -43,7 +43,7 @@ def cluster_edges(
     decisions = only_accepted(decisions, accepted).sort("left", "right", "kind")
     together = chain_of(merged.filter(accepted.gather(merged["record"])))
     used = used_records(edges, decisions, together)
-    evidence = read_evidence(records[used].select(columns.all), columns)
+    evidence = read_evidence(records[used].select("record", *columns.all), columns)
     forest = Forest(evidence, thresholds.largest_cluster)
     forest.separate(positions(decisions.filter(pl.col("kind") == "cannot_link"), used))
     refused = forest.join_decided(positions(decisions.filter(pl.col("kind") == "must_link"), used), "must_link")
