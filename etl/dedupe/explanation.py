@@ -14,9 +14,10 @@ from etl.dedupe.decisions import Decision, read_decisions
 from etl.dedupe.explain import explain_pair
 from etl.dedupe.labels import RecordRef, ordered
 from etl.dedupe.model import FieldWeight
+from etl.dedupe.model_view import model_of_run
 from etl.dedupe.review import Compared, doubtful_pairs, find_record, read_frame
 from etl.dedupe.sample import read_clusters
-from etl.dedupe.trained_model import TrainedModel, load_model
+from etl.dedupe.trained_model import TrainedModel
 from etl.errors import TargetError, UsageError
 from etl.masking import mask
 from etl.settings import Settings
@@ -61,7 +62,7 @@ def explain_records(settings: Settings, left: RecordRef, right: RecordRef, *, sh
     if left == right:
         raise UsageError(f"{left} is one record, not two.", "Name two records: crm:1 pos:2.")
     folder = settings.dedupe_dir
-    model = load_model(folder / "model.json")
+    model = model_of_run(settings)
     numbers = sorted((find_record(folder, left), find_record(folder, right)))
     weights = explain_pair(folder / "records.parquet", model, *numbers)
     edge, review, refused = (row_of(folder / name, numbers) for name in ("edges.parquet", "review.parquet", "refused.parquet"))

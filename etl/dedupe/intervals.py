@@ -59,6 +59,8 @@ def wilson(positive: int, labelled: int, confidence: float = CONFIDENCE) -> Inte
 def stratified_count(strata: Sequence[Stratum], confidence: float = CONFIDENCE) -> Interval:
     """How many of all things are positive, from a sample of each stratum; a stratum labelled whole has no error.
 
+    A stratum without a label may hold anything from none to all; as its value it is given the share of the others.
+
     Source: Zou, Huang, Zhang (2009), A note on confidence interval estimation for a linear function of binomial proportions,
     Computational Statistics & Data Analysis 53, 1080-1085: the limits of each stratum (Wilson), put together by their squares.
 
@@ -69,11 +71,14 @@ def stratified_count(strata: Sequence[Stratum], confidence: float = CONFIDENCE) 
     (9510, 9098, 9627)
     """
     value = below = above = 0.0
+    known = [stratum for stratum in strata if stratum.labelled]
+    found, seen = sum(one.size * one.positive / one.labelled for one in known), sum(one.size for one in known)
+    usual = found / seen if seen else 0.5
     for stratum in strata:
         if stratum.labelled >= stratum.size:
             value += stratum.positive
             continue
-        share = wilson(stratum.positive, stratum.labelled, confidence)
+        share = wilson(stratum.positive, stratum.labelled, confidence) if stratum.labelled else Interval(usual, 0.0, 1.0)
         value += stratum.size * share.value
         below += (stratum.size * (share.value - share.low)) ** 2
         above += (stratum.size * (share.high - share.value)) ** 2

@@ -185,21 +185,21 @@ class Band:
 def quality_by_labels(bands: Sequence[Band]) -> Quality | None:
     """Precision and recall from a sample of each band; None when no merged pair was labelled.
 
-    Bands are strata: a pair counts for as many as its band has pairs for each label.
+    Bands are strata: a pair counts for as many as its band has pairs for each label. A band without a label widens the limits by
+    all it could hold.
 
     >>> found = quality_by_labels([Band("24+", True, 9_000, 100, 100), Band("0-6", False, 1_000, 50, 5)])
     >>> found.precision.value, round(found.precision.low, 2), round(found.recall.value, 3)
     (1.0, 0.96, 0.989)
     """
-    known = [band for band in bands if band.size and band.labelled]
-    merged = [stratum(band) for band in known if band.merged]
-    apart = [stratum(band) for band in known if not band.merged]
-    if not merged:
+    merged = [stratum(band) for band in bands if band.size and band.merged]
+    apart = [stratum(band) for band in bands if band.size and not band.merged]
+    if not any(one.labelled for one in merged):
         return None
     precision, recall = stratified_share(merged), share_of_sums(merged, apart)
     return Quality(
         "labels",
-        sum(band.labelled for band in known),
+        sum(band.labelled for band in bands),
         precision,
         recall,
         2 * precision.value * recall.value / (precision.value + recall.value) if precision.value else 0.0,

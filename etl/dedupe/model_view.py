@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from etl.dedupe.model import Thresholds
+from etl.dedupe.review import NEVER_RUN
 from etl.dedupe.trained_model import TrainedModel, load_model, save_model
 from etl.errors import ConfigurationError
 from etl.settings import Settings
@@ -68,6 +69,14 @@ class ModelComparison:
 def model_path(settings: Settings) -> Path:
     """Where the trained model of the last run, or the last training, lives."""
     return settings.dedupe_dir / MODEL_FILE
+
+
+def model_of_run(settings: Settings) -> TrainedModel:
+    """The model of the last run. Raises ConfigurationError when nothing was run yet."""
+    path = model_path(settings)
+    if not path.is_file():
+        raise ConfigurationError(f"{path} does not exist.", NEVER_RUN)
+    return load_model(path)
 
 
 def read_model_view(settings: Settings, path: Path | None = None) -> ModelView:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -13,12 +13,12 @@ from etl.dedupe.answers import answers_by_pair
 from etl.dedupe.decisions import Decision, read_decisions
 from etl.dedupe.labels import Answer, RecordRef
 from etl.dedupe.metrics import Quality, Surplus, quality_by_truth, read_truth
-from etl.dedupe.model import SystemCount
+from etl.dedupe.model import BlockingRule, SystemCount
+from etl.dedupe.model_view import model_of_run
 from etl.dedupe.reach import Reach, measure_reach, split_missed
 from etl.dedupe.review import read_frame, read_review
 from etl.dedupe.sample import pairs_of_clusters, read_clusters, read_sample, sample_quality
 from etl.dedupe.stakes import Stake, read_stakes
-from etl.dedupe.trained_model import load_model
 from etl.errors import TargetError
 from etl.progress import Progress
 from etl.settings import Settings
@@ -76,7 +76,7 @@ def read_report(settings: Settings, truth: Path | None, progress: Progress) -> D
     """
     progress.start("report", STEPS, "steps")
     folder = settings.dedupe_dir
-    model = load_model(folder / "model.json")
+    model = model_of_run(settings)
     clusters = read_clusters(folder)
     progress.advance("report", 1)
     decisions = standing_or_none(settings)
@@ -88,7 +88,7 @@ def read_report(settings: Settings, truth: Path | None, progress: Progress) -> D
     sample = read_sample(folder)
     quality: Quality | None
     if truth is not None:
-        quality, reach = measure_by_truth(folder, clusters, truth, reach)
+        quality, reach = measure_by_truth(folder, clusters, truth, reach, model.comparison_set.blocking)
     else:
         quality = None if sample is None else sample_quality(sample, answers)
     progress.advance("report", 1)
@@ -163,7 +163,9 @@ def numbers_of(folder: Path, answers: Mapping[tuple[RecordRef, RecordRef], Answe
     return both.select(pl.min_horizontal("a", "b").alias("left"), pl.max_horizontal("a", "b").alias("right")).collect()
 
 
-def measure_by_truth(folder: Path, clusters: pl.DataFrame, truth: Path, reach: Reach) -> tuple[Quality, Reach]:
+def measure_by_truth(
+    folder: Path, clusters: pl.DataFrame, truth: Path, reach: Reach, rules: Sequence[BlockingRule]
+) -> tuple[Quality, Reach]:
     """Quality against the truth, and of what was missed, how much no rule could have found."""
     known = read_truth(truth)
     quality = quality_by_truth(clusters, known)
@@ -177,7 +179,6 @@ def measure_by_truth(folder: Path, clusters: pl.DataFrame, truth: Path, reach: R
         .join(found.rename({"record": "right", "merged": "b"}), on="right")
         .filter(pl.col("a") != pl.col("b"))
     )
-    rules = load_model(folder / "model.json").comparison_set.blocking
     unseen, seen = split_missed(folder / "records.parquet", rules, missed)
     return quality, replace(reach, missed_unseen=unseen, missed_seen=seen)
 

@@ -13,11 +13,9 @@ from etl.dedupe.explain import explain_pair
 from etl.dedupe.explanation import masked, thresholds
 from etl.dedupe.labels import Link
 from etl.dedupe.model import FieldWeight
-from etl.dedupe.model_view import model_path
+from etl.dedupe.model_view import model_of_run
 from etl.dedupe.review import DoubtfulPair, doubtful_pairs, read_frame, read_review
 from etl.dedupe.sample import SAMPLE_FILE, draw_sample, read_sample
-from etl.dedupe.trained_model import load_model
-from etl.errors import ConfigurationError
 from etl.settings import Settings
 
 SEED = 1
@@ -49,10 +47,7 @@ class ReviewQueue:
 def open_queue(settings: Settings, request: QueueRequest, standing: Sequence[Link]) -> ReviewQueue:
     """The pairs that `request` asks for. Raises ConfigurationError when nothing was run yet."""
     folder = settings.dedupe_dir
-    path = model_path(settings)
-    if not path.is_file():
-        raise ConfigurationError(f"{path} does not exist.", "Run `membershift dedupe run` first: it finds the pairs.")
-    model = load_model(path)
+    model = model_of_run(settings)
     match_weight, _ = thresholds(settings, model)
     pairs = read_review(folder) if request.sample is None else sampled(folder, request.sample, match_weight)
     if request.reason is not None:

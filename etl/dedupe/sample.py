@@ -63,14 +63,17 @@ def pairs_of_clusters(clusters: pl.DataFrame) -> pl.DataFrame:
 
 
 def band_of(match_weight: float) -> pl.Expr:
-    """The band of a weight: four bits wide around the threshold, open at both ends."""
+    """The band of a weight: four bits wide around the threshold, open at both ends.
+
+    >>> pl.DataFrame({"weight": [-9.0, 5.0, 8.9, 40.0, None]}).select(band_of(5.0)).to_series().to_list()
+    ['below -3', '5 to 9', '5 to 9', '21 and more', 'through others']
+    """
     steps = [match_weight + 4 * number for number in range(-2, 5)]
-    labels = [
-        f"below {steps[0]:g}",
-        *(f"{low:g} to {high:g}" for low, high in pairwise(steps)),
-        f"{steps[-1]:g} and more",
-    ]
-    return pl.col("weight").cut(steps, labels=labels, left_closed=True).cast(pl.String).fill_null(NO_WEIGHT)
+    label = pl.lit(f"below {steps[0]:g}")
+    for low, high in pairwise([*steps, None]):
+        name = f"{low:g} and more" if high is None else f"{low:g} to {high:g}"
+        label = pl.when(pl.col("weight") >= low).then(pl.lit(name)).otherwise(label)
+    return pl.when(pl.col("weight").is_null()).then(pl.lit(NO_WEIGHT)).otherwise(label)
 
 
 def draw_sample(folder: Path, size: int, seed: int, match_weight: float) -> Drawn:
