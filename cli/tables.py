@@ -1,7 +1,7 @@
 """Tables that stay readable in a narrow terminal: no number and no name is ever broken over two lines.
 
 What does not fit is made to fit in steps: what is the same in every row moves below the table, the words of the status column
-give way to their marks, and at last each row becomes a paragraph of its own.
+give way to their marks and long bars to short ones, and at last each row becomes a paragraph of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from rich.cells import cell_len
 from rich.markup import escape
 
-from reports.document import Bar, Table, cell_text
+from reports.document import Bar, Table, cell_text, draw_bar
 from reports.text import tr
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ COLOURS: Final = {"ok": "#56B4E9", "warn": "#E69F00", "bad": "#CC79A7"}
 MARKS: Final = {"ok": "✔", "warn": "!", "bad": "✘"}
 WORDS: Final = {"ok": "OK", "warn": "ATTENTION", "bad": "FAILED"}
 MAX_ROWS_ON_SCREEN: Final = 40
+LONG_BAR: Final = 30
+SHORT_BAR: Final = 12
 BETWEEN: Final = 3
 """Cells between two columns."""
 WIDE: Final = 2
@@ -39,18 +41,28 @@ class Shape:
     full: int
 
 
+@dataclass(frozen=True)
+class Style:
+    """How much room is given to what is not text: a status with its word or its mark alone, bars of so many cells."""
+
+    lang: str
+    words: bool = True
+    bar: int = LONG_BAR
+
+
 def render_table(table: Table, lang: str, width: int) -> list[RenderableType]:
     """The first rows of a table in at most `width` cells, then what is told below it."""
-    shown = replace(table, rows=table.rows[:MAX_ROWS_ON_SCREEN])
+    shown, style = replace(table, rows=table.rows[:MAX_ROWS_ON_SCREEN]), Style(lang)
     notes: list[str] = []
-    words = True
-    if not fits(shown, lang, width, words=words, full=True):
+    if not fits(shown, style, width, full=True):
         shown, same = without_equal_columns(shown)
         if same:
             notes.append(tr(lang, "The same in every row: {columns}", columns="; ".join(same)))
-        words = fits(shown, lang, width, words=True, full=True)
-    whole = fits(shown, lang, width, words=words, full=False)
-    body: list[RenderableType] = [grid(shown, lang, width, words=words)] if whole else paragraphs(shown, lang)
+        style = replace(style, words=fits(shown, style, width, full=True))
+    if not fits(shown, style, width, full=True):
+        style = replace(style, bar=SHORT_BAR)
+    whole = fits(shown, style, width, full=False)
+    body: list[RenderableType] = [grid(shown, style, width)] if whole else paragraphs(shown, style)
     if (hidden := len(table.rows) - len(shown.rows)) > 0:
         notes.append(tr(lang, "... and {count} more rows: see --json or the HTML report", count=f"{hidden:,}"))
     if table.note:
@@ -58,9 +70,9 @@ def render_table(table: Table, lang: str, width: int) -> list[RenderableType]:
     return [*body, *(f"  [dim]{escape(note)}[/]" for note in notes)]
 
 
-def fits(table: Table, lang: str, width: int, *, words: bool, full: bool) -> bool:
+def fits(table: Table, style: Style, width: int, *, full: bool) -> bool:
     """Whether a grid fits, every column at its full width, or at its least."""
-    columns = shapes(table, lang, words=words)
+    columns = shapes(table, style)
     return sum((shape.full if full else shape.least) + BETWEEN for shape in columns) <= width
 
 
@@ -80,12 +92,12 @@ def without_equal_columns(table: Table) -> tuple[Table, list[str]]:
     return replace(table, columns=tuple(table.columns[index] for index in kept), rows=rows, status_column=status), told
 
 
-def shapes(table: Table, lang: str, *, words: bool) -> list[Shape]:
+def shapes(table: Table, style: Style) -> list[Shape]:
     """The layout of each column."""
     found = []
     for index, name in enumerate(table.columns):
         values = [row[index] for row in table.rows]
-        texts = [plain_cell(table, index, value, lang, words=words) for value in values]
+        texts = [plain_cell(table, index, value, style) for value in values]
         longest = max((cell_len(line) for text in texts for line in text.split("\n")), default=0)
         unbroken = index == table.status_column or is_numeric(values) or any(isinstance(value, Bar) for value in values)
         least = longest if unbroken else max((longest_piece(text) for text in texts), default=0)
@@ -109,16 +121,18 @@ def longest_piece(text: str) -> int:
     return max((min(cell_len(word), 4 * WIDE) if cell_len(word) > len(word) else len(word) for word in text.split()), default=0)
 
 
-def plain_cell(table: Table, index: int, value: object, lang: str, *, words: bool) -> str:
+def plain_cell(table: Table, index: int, value: object, style: Style) -> str:
     """A cell's text; the status as mark and word, or as its mark alone."""
+    if isinstance(value, Bar):
+        return draw_bar(value, style.bar)
     if index != table.status_column:
         return cell_text(value)
-    return f"{MARKS[str(value)]} {tr(lang, WORDS[str(value)])}" if words else MARKS[str(value)]
+    return f"{MARKS[str(value)]} {tr(style.lang, WORDS[str(value)])}" if style.words else MARKS[str(value)]
 
 
-def styled_cell(table: Table, index: int, value: object, lang: str, *, words: bool) -> str:
+def styled_cell(table: Table, index: int, value: object, style: Style) -> str:
     """The same with colour, as rich's markup."""
-    text = escape(plain_cell(table, index, value, lang, words=words))
+    text = escape(plain_cell(table, index, value, style))
     if index == table.status_column:
         return f"[{COLOURS[str(value)]}]{text}[/]"
     if isinstance(value, Bar):
@@ -142,34 +156,35 @@ def widths(columns: list[Shape], width: int) -> list[int]:
     return given
 
 
-def grid(table: Table, lang: str, width: int, *, words: bool) -> RenderableType:
+def grid(table: Table, style: Style, width: int) -> RenderableType:
     """Rows and columns; columns that hold only numbers are aligned right."""
     from rich import box
     from rich.table import Table as RichTable
 
     view = RichTable(title=escape(table.title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    columns = shapes(table, lang, words=words)
+    columns = shapes(table, style)
     for name, shape, cells in zip(table.columns, columns, widths(columns, width), strict=True):
         view.add_column(escape(name), justify="right" if shape.numeric else "left", overflow="fold", width=cells)
     for row in table.rows:
-        view.add_row(*(styled_cell(table, index, value, lang, words=words) for index, value in enumerate(row)))
+        view.add_row(*(styled_cell(table, index, value, style) for index, value in enumerate(row)))
     return view
 
 
-def paragraphs(table: Table, lang: str) -> list[RenderableType]:
-    """Each row by itself: its status and first cell, then every other cell with the name of its column."""
+def paragraphs(table: Table, style: Style) -> list[RenderableType]:
+    """Each row by itself: its status and first cell, then every other cell with the name of its column. Bars are left out, since
+    they speak only one under another."""
     from rich.padding import Padding
 
     head = next((index for index in range(len(table.columns)) if index != table.status_column), 0)
     lines: list[RenderableType] = [f"[bold]{escape(table.title)}[/]"]
     for row in table.rows:
         status = table.status_column
-        mark = "" if status is None else styled_cell(table, status, row[status], lang, words=False) + " "
-        lines.append(f"  {mark}[bold]{styled_cell(table, head, row[head], lang, words=True)}[/]")
+        mark = "" if status is None else styled_cell(table, status, row[status], replace(style, words=False)) + " "
+        lines.append(f"  {mark}[bold]{styled_cell(table, head, row[head], style)}[/]")
         rest = [
-            f"[dim]{escape(table.columns[index])}[/] {styled_cell(table, index, value, lang, words=True)}"
+            f"[dim]{escape(table.columns[index])}[/] {styled_cell(table, index, value, style)}"
             for index, value in enumerate(row)
-            if index not in (head, status) and cell_text(value)
+            if index not in (head, status) and not isinstance(value, Bar) and cell_text(value)
         ]
         if rest:
             lines.append(Padding(" · ".join(rest), (0, 0, 0, 6)))

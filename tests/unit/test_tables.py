@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from cli.tables import render_table
-from reports.document import Table
+from reports.document import Bar, Table
 
 ROWS = Table(
     "Tables",
@@ -65,3 +65,9 @@ def test_many_rows_say_how_many_are_not_shown() -> None:
 
 def test_brackets_are_text() -> None:
     assert "[bold]x[/]" in drawn(Table("[red]t", ("[c]",), (("[bold]x[/]",),)), 80)
+
+
+@pytest.mark.parametrize(("width", "bars"), [(120, 14), (44, 6), (20, 0)])
+def test_bars_grow_shorter_before_words_are_broken_and_leave_before_they_mislead(width: int, bars: int) -> None:
+    weights = Table("Weights", ("Outcome", "Weight", ""), (("equal", 16.28, Bar(0.0, 16.28, -17.0, 17.0)),))
+    assert drawn(weights, width).count("█") == bars
