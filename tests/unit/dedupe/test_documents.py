@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 
 from etl.dedupe.metrics import Surplus
+from etl.dedupe.report import DedupeReport
 from reports.document import Bar
 from reports.documents.dedupe_explain import explain_document
 from reports.documents.dedupe_report import report_document
@@ -32,8 +33,8 @@ LOW = replace(BY_LABELS.precision, low=0.90)
         (replace(REPORT, quality=replace(BY_TRUTH, surplus_after=Surplus(100, 4))), "warn"),
     ],
 )
-def test_a_deduplication_is_good_only_when_somebody_measured_so(report: object, status: str) -> None:
-    assert report_document(report, "en").verdict.status == status  # type: ignore[arg-type]  # parametrised
+def test_a_deduplication_is_good_only_when_somebody_measured_so(report: DedupeReport, status: str) -> None:
+    assert report_document(report, "en").verdict.status == status
 
 
 def test_the_waterfall_ends_at_the_match_weight() -> None:
