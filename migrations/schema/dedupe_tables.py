@@ -23,9 +23,7 @@ TABLES: Final = (
     weight DOUBLE,
     at DATETIME(6) NOT NULL,
     by_whom VARCHAR(64) NOT NULL,
-    PRIMARY KEY (event_id) {clustered},
-    KEY ix_member (member_id),
-    KEY ix_record (system, source_id)
+    PRIMARY KEY (event_id) {clustered}
 ) {charset}""",
     """CREATE TABLE IF NOT EXISTS {state}.decision (
     decision_id BIGINT NOT NULL AUTO_INCREMENT,

@@ -1,4 +1,4 @@
-"""The tables of deduplication, on targets that were made before there was any; newer ones have them since 0001_tables."""
+"""Indexes of the events of deduplication; and its tables, on targets that were made before there was any."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ branch_labels = None
 depends_on = None
 
 
+EVENT_INDEXES = {"ix_member": "(member_id)", "ix_record": "(system, source_id)"}
+
+
 def upgrade() -> None:
-    """Create what is missing."""
-    execute_all(dedupe_tables.TABLES)
+    """Create what is missing, and index what is looked up once the first deduplication has filled it."""
+    added = ", ".join(f"ADD INDEX IF NOT EXISTS {name} {columns}" for name, columns in EVENT_INDEXES.items())
+    execute_all((*dedupe_tables.TABLES, f"ALTER TABLE {{state}}.merge_event {added}"))
 
 
 def downgrade() -> None:
-    """Nothing goes: the tables belong to 0001_tables, and what was merged stays known until those go."""
+    """Drop the indexes. The tables belong to 0001_tables, and what was merged stays known until those go."""
+    execute_all(("ALTER TABLE {state}.merge_event " + ", ".join(f"DROP INDEX IF EXISTS {name}" for name in EVENT_INDEXES),))
