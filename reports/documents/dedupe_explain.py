@@ -11,7 +11,7 @@ from reports.documents.dedupe_texts import evidence_text, fact_title, reason_tex
 from reports.text import tr
 
 DECIDERS: Final = {
-    "decision": "A person decided it.",
+    "decision": "Somebody decided it.",
     "constraint": "A constraint refused the merge.",
     "weight": "The weight alone decided it.",
     "others": "Each is one with a third record; the two themselves weigh less.",
@@ -62,7 +62,12 @@ def figures_of(found: Explanation, lang: str) -> tuple[Figure, ...]:
             Figure(
                 tr(lang, "Decision"),
                 tr(lang, "same person") if found.decision.kind == "must_link" else tr(lang, "different people"),
-                tr(lang, "by {name} at {time} (UTC)", name=found.decision.decided_by, time=found.decision.decided_at or "?"),
+                tr(
+                    lang,
+                    "by {name} at {time} (UTC)",
+                    name=found.decision.decided_by,
+                    time=f"{found.decision.decided_at:%Y-%m-%d %H:%M}" if found.decision.decided_at else "?",
+                ),
             )
         )
     elif not found.decisions_known:
@@ -122,6 +127,13 @@ def facts_table(found: Explanation, lang: str) -> Table:
 def next_steps(found: Explanation, lang: str) -> tuple[str, ...]:
     """How to disagree."""
     pair = f"{found.left} {found.right}"
+    if found.decision is not None and (found.decision.kind == "must_link") != found.same:
+        return (
+            tr(
+                lang,
+                "What was decided is not heeded yet: run `membershift dedupe run --execute`, or `dedupe unmerge` to part them.",
+            ),
+        )
     if found.same:
         return (tr(lang, "If they are two people: `membershift dedupe unmerge {record}`.", record=found.right),)
     return (tr(lang, "To decide it yourself: `membershift dedupe review decide {pair} same` (or different).", pair=pair),)
