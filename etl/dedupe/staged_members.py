@@ -9,6 +9,7 @@ import polars as pl
 
 from etl.dedupe.model import RECORD, ComparisonSet
 from etl.dedupe.standardise import standardise
+from etl.dedupe.standardised import Standardised
 from etl.errors import RefusedError
 from etl.load.prepare import read_whole
 from etl.mapping.column_plan import system_key
@@ -36,10 +37,14 @@ def read_staged_members(
     targets: Mapping[str, Sequence[TargetColumn]] | None,
     progress: Progress,
 ) -> Iterator[pl.DataFrame]:
-    """Frames with the columns of a record but its number, one for each slice of the stage."""
+    """Frames with the columns of a record but its number, one for each chunk of the stage.
+
+    A chunk that was standardised before by the same rules is taken from where it was kept.
+    """
     parts = [(part, part.defines_member) for part in mapping.parts if part.defines_member is not None]
     if not parts:
         raise RefusedError("No part of the mapping defines members.", 'Write members = "..." into the parts that do.')
+    kept = Standardised(settings, mapping, comparison_set, None if targets is None else dict(targets))
     with open_stage(settings) as stage:
         tables = {part.name: whole_table(stage, part) for part, _ in parts}
         progress.start(STANDARDISE, sum(table.rows for table in tables.values()))
@@ -50,9 +55,14 @@ def read_staged_members(
             lookups = {} if compiled is None else read_lookups(stage, compiled)
             wanted = needed_columns(part, system, table, comparison_set, compiled)
             for chunk in table.chunks:
-                for frame in stage.read(chunk, wanted, rows=SLICE):
-                    yield standardise_rows(frame, part, system, comparison_set, compiled, lookups)
-                    progress.advance(STANDARDISE, frame.height)
+                done = kept.read(part, chunk)
+                if done is None:
+                    slices = stage.read(chunk, wanted, rows=SLICE)
+                    done = pl.concat(standardise_rows(rows, part, system, comparison_set, compiled, lookups) for rows in slices)
+                    kept.keep(part, chunk, done)
+                yield done
+                progress.advance(STANDARDISE, done.height)
+    kept.forget_others()
     progress.finish(STANDARDISE)
 
 
