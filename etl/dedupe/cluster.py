@@ -129,7 +129,7 @@ class Forest:
             if one == other:
                 continue
             if self.are_enemies(one, other):
-                refused.append((left, right, None, f"cannot_link_against_{origin}"))
+                refused.append((left, right, None, origin))
             else:
                 self.join(one, other)
         return refused

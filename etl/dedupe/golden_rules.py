@@ -66,7 +66,7 @@ def parse_golden_rules(path: Path, text: str) -> GoldenRules:
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path}: {error}.", "Correct the file; docs/dedupe.md shows one.") from None
+        raise ConfigurationError(f"{path}: {error}.", "Correct the file; docs/registry.md shows one.") from None
     for key in content:
         check_name(path, "key", key, KEYS)
     default = str(content.get("default", "most_recent"))

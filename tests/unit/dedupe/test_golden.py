@@ -101,7 +101,7 @@ def test_nobody_has_no_golden_record() -> None:
         ("[columns]\nname = 3", "follows"),
         ('verified = "ecom"', "verified ="),
         ('[columns]\na = { follows = "b" }\nb = { follows = "c" }', "leads"),
-        ("x = ", "docs/dedupe.md"),
+        ("x = ", "docs/registry.md"),
     ],
 )
 def test_a_mistake_in_the_rules_is_told(text: str, hint: str) -> None:
