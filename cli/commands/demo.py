@@ -29,7 +29,7 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the sandbox running.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Run the whole story: sandbox, assess, schema, stage, load, reconcile, a planted damage found and repaired.
+    """Run the whole story: sandbox, assess, schema, stage, dedupe, load, reconcile, a planted damage found and repaired.
 
     Example: membershift demo --members 100000
     """

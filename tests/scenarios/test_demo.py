@@ -38,6 +38,8 @@ def test_every_step_ends_as_it_should(demo: tuple[DemoResult, str]) -> None:
     assert result.found == result.planted == 20
     assert {path.name for path in result.reports} == {
         "assess.html",
+        "dedupe.html",
+        "dedupe-report.html",
         "load.html",
         "reconcile.html",
         "invariants.html",
