@@ -58,6 +58,7 @@ def name_groups(member_id: int, parts: Iterable[Sequence[Linked]], ended: Collec
     groups = [list(part) for part in parts if part]
     ids: list[tuple[int | None, Origin]] = [(None, "new id")] * len(groups)
     taken: set[int] = set()
+    kept = {one.kept_id for group in groups for one in group}  # theirs alone, even while they are in another member
 
     def give(place: int, number: int | None, origin: Origin) -> None:
         if number is not None and number not in taken and ids[place][0] is None:
@@ -75,7 +76,7 @@ def name_groups(member_id: int, parts: Iterable[Sequence[Linked]], ended: Collec
             give(place, one.kept_id, "own id")
     for place in open_places:
         for one in groups[place]:
-            give(place, one.had if one.had in ended else None, "id it had")
+            give(place, one.had if one.had in ended and one.had not in kept else None, "id it had")
     return tuple(
         SplitGroup(tuple(one.record for one in group), number, origin)
         for group, (number, origin) in zip(groups, ids, strict=True)
