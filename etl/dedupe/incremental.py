@@ -31,13 +31,15 @@ SEEN: Final = (*KEY, "accepted", "updated_at")
 
 @dataclass(frozen=True)
 class Linked:
-    """All records, all pairs at or above the review weight, and what each blocking rule found this time."""
+    """All records, all pairs at or above the review weight, and what each blocking rule found this time. `arrivals`: records that
+    were matched against all others; None when all were."""
 
     records: pl.DataFrame
     edges: pl.DataFrame
     rules: tuple[RuleCount, ...]
     records_path: Path
     edges_path: Path
+    arrivals: pl.Series | None = None
 
 
 def link_all_or_new(settings: Settings, since: str | None, records: RecordSet, model: TrainedModel, progress: Progress) -> Linked:
@@ -47,6 +49,7 @@ def link_all_or_new(settings: Settings, since: str | None, records: RecordSet, m
     """
     folder = settings.dedupe_dir
     progress.start(TASK, None, "pairs")
+    arrivals: pl.Series | None = None
     frame = read_parquet(records.path)
     if since is None:
         edge_set = link_records(records.path, model, folder, limits_of(settings))
@@ -58,7 +61,7 @@ def link_all_or_new(settings: Settings, since: str | None, records: RecordSet, m
         edges = with_earlier(read_parquet(edge_set.path), weighed, frame, arrivals)
         write_parquet(edges, edge_set.path)
     progress.finish(TASK)
-    return Linked(frame, edges, edge_set.rules, records.path, edge_set.path)
+    return Linked(frame, edges, edge_set.rules, records.path, edge_set.path, arrivals)
 
 
 def find_arrivals(records: pl.DataFrame, seen: pl.DataFrame, since: str) -> pl.Series:

@@ -52,7 +52,7 @@ def run_dedupe(settings: Settings, request: DedupeRequest, progress: Progress) -
         work.run = begin_dedupe_run(work.connection, work.registry.state_schema, facts, {}) if request.execute else None
         with clock.step("golden"):
             plan = plan_ids(work, linked.records, clustering)
-            changes = plan_golden(work, plan, clustering, linked.edges)
+            changes = plan_golden(work, plan, clustering, linked)
         with clock.step("write"):
             written = write_changes(work, changes) if request.execute else changes.counts
         with clock.step("save"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -117,11 +117,13 @@ def largest_linked(crosswalk: pl.DataFrame, kept_systems: tuple[str, ...]) -> in
     return largest if isinstance(largest, int) else 0
 
 
-def plan_golden(work: Work, plan: MergePlan, clustering: Clustering, edges: pl.DataFrame) -> Changes:
-    """Golden records of all merged members, and what of it the target does not have yet.
+def plan_golden(work: Work, plan: MergePlan, clustering: Clustering, linked: Linked) -> Changes:
+    """Golden records of merged members, and what of it the target does not have yet. Where only arrivals were looked at, those of
+    members that an arrival belongs to, or whose records change.
 
     Raises RefusedError when a record of a merged member is not in the stage any more.
     """
+    plan = plan if linked.arrivals is None else only_touched(plan, linked.arrivals)
     parts = open_member_parts(work.mapping, work.stage, work.live)
     wanted = plan.links.drop_nulls("record").select("system", "source_id", "member_id")
     rows = read_member_rows(parts, work.stage, wanted)
@@ -133,7 +135,14 @@ def plan_golden(work: Work, plan: MergePlan, clustering: Clustering, edges: pl.D
     golden = golden_rows(rows.drop("valid_from"), work.rules)
     known = plan.links.join(work.crosswalk, on="member_id", how="semi")["member_id"].unique()
     existing = read_members(work.connection, work.registry.schema, work.registry.member_table, known, golden.rows.schema)
-    return plan_changes(plan, rows, golden, existing, weights_of(clustering.clusters, edges), work.sums)
+    return plan_changes(plan, rows, golden, existing, weights_of(clustering.clusters, linked.edges), work.sums)
+
+
+def only_touched(plan: MergePlan, arrivals: pl.Series) -> MergePlan:
+    """The plan without members to whom nothing happened."""
+    happened = pl.col("is_new") | pl.col("record").is_in(arrivals.implode()).fill_null(value=False)
+    touched = plan.links.filter(happened.any().over("member_id"))
+    return replace(plan, links=touched)
 
 
 def write_changes(work: Work, changes: Changes) -> WriteCounts:

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import polars as pl
 
+from etl.dedupe.runs import require_no_half_run
 from etl.load.checkpoint import Covered, read_covered, settled_rows
 from etl.load.crosswalk import Crosswalk
 from etl.load.part import LoadPart
@@ -84,6 +85,7 @@ def prepare_load(settings: Settings, tables: Sequence[str], *, accept_mapping: b
     mapping = load_mapping(settings.mapping, settings.config_dir)
     chosen = choose_parts(mapping, tables)
     with open_stage(settings) as stage, open_target_side(settings) as (connection, live, folder):
+        require_no_half_run(connection, settings.target.state_schema)
         staged = require_staged(stage, chosen)
         require_tables(live.columns, settings.target.schema_name, [part.target for part in chosen])
         crosswalk = Crosswalk(connection, settings.target.schema_name, folder)

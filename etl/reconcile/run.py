@@ -13,6 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
+from etl.dedupe.runs import require_no_half_run
 from etl.load.target_keys import read_unique_keys
 from etl.mapping.load_mapping import load_mapping
 from etl.progress import Progress
@@ -107,6 +108,7 @@ def plan_comparison(settings: Settings, source: Source, tables: Sequence[str]) -
     mapping = load_mapping(settings.mapping, settings.config_dir)
     catalog = read_catalog(source, settings.source.databases, source_tables(choose_tables(mapping, tables)))
     with connect_bulk(settings.target) as connection:
+        require_no_half_run(connection, settings.target.state_schema)
         columns = read_target_columns(connection, settings.target.schema_name)
         merged = anything_merged(connection, settings.target.state_schema)
         plans = plan_tables(mapping, catalog, columns, tables)
