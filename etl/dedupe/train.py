@@ -31,7 +31,7 @@ from etl.errors import RefusedError
 RANDOM_PAIRS: Final = 1_000_000
 ROUNDS: Final = 3
 LEAST_SHARE: Final = 1e-10  # no agreement speaks louder than 1 to 10,000,000,000: somebody may have copied the id
-ENOUGH: Final = 20  # matched pairs from which a comparison's m is believed
+ENOUGH: Final = 20  # pairs of all training blocks; with fewer, m is learned from all pairs that the blocking rules find
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,9 @@ def learn(evidence: Evidence, comparison_set: ComparisonSet) -> tuple[Shares, Sh
     every = tuple(range(len(m)))
     prior, seen = 1.0 / max(evidence.all_pairs, 2.0), [np.zeros(len(share)) for share in m]
     u = learn_u(evidence, comparison_set, m, None, prior)
-    training = evidence.training or tuple((evidence.blocked, every) for _ in range(1))
+    training = evidence.training
+    if sum(patterns.pairs for patterns, _ in training) < ENOUGH:
+        training = (*training, (evidence.blocked, every))
     for _ in range(ROUNDS):
         m, seen = learn_m(training, m, u, dict(enumerate(fixed_m)))
         factors = bayes_factors(evidence.blocked, m, u, every)
