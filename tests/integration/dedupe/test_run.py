@@ -15,7 +15,11 @@ from etl.load.model import LoadRequest
 from etl.load.run import run_load
 from etl.progress import Silent
 from etl.settings import DedupeSettings, Settings
+from etl.stage.read import open_stage
 from etl.target.bulk import BulkConnection
+from tests.integration.load.stage_data import stage_table
+
+CARDS = "pos.dbo.PosMember"
 
 CONTENT = {
     "member_source": ("source, source_id, member_id, valid_from, linked_by", "dedupe_m"),
@@ -126,3 +130,29 @@ def test_arrivals_alone_give_what_a_whole_run_gives(settings: Settings, target: 
     assert result.written.nothing
     assert everything.written.nothing
     assert content(target) == before
+
+
+def test_cards_that_arrive_later_join_their_owners_and_end_no_id_in_vain(settings: Settings, target: BulkConnection) -> None:
+    """A tenth of the cards is staged later, when everybody else is loaded."""
+    with open_stage(settings) as stage:
+        (table,) = (one for one in stage.tables() if str(one.name) == CARDS)
+        cards = pl.concat([frame for chunk in table.chunks for frame in stage.read(chunk, tuple(table.schema.names))])
+    late = cards.filter(pl.int_range(pl.len()) % 10 == 3)
+    stage_table(settings, CARDS, cards.join(late, on="CardNo", how="anti"), ("CardNo",))
+    dedupe(settings)
+    run_load(settings, LoadRequest(tables=("member",), execute=True), Silent())
+    before = dict(target.query("SELECT CONCAT(source, ':', source_id), member_id FROM member_source"))
+    points = target.scalar("SELECT SUM(points) FROM member")
+    stage_table(settings, CARDS, cards, ("CardNo",))
+
+    result = dedupe(settings, since="last")
+
+    after = dict(target.query("SELECT CONCAT(source, ':', source_id), member_id FROM member_source"))
+    joined = set(after) - set(before)
+    retired = dict(target.query("SELECT member_id, merged_into FROM member WHERE merged_into IS NOT NULL"))
+    assert len(joined) > 20
+    assert {key.removeprefix("pos:") for key in joined} <= set(late["CardNo"])
+    assert {key: after[key] for key in before} == {key: retired.get(member, member) for key, member in before.items()}
+    assert len(retired) == result.written.retired < 10
+    assert target.scalar("SELECT SUM(points) FROM member") == points
+    assert dedupe(settings, since="last").written.nothing
