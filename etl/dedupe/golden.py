@@ -63,7 +63,7 @@ def choose(ranked: pl.DataFrame, name: str, rule: ColumnRule, followers: Sequenc
     from."""
     said = ranked.filter(pl.col(name).is_not_null())
     if rule.rule == "sum":
-        return said.group_by(MEMBER).agg(pl.col(name).sum().cast(ranked.schema[name]))
+        return said.group_by(MEMBER).agg(pl.col(name).sum().cast(ranked.schema[name], strict=False))
     merit = merit_of(name, rule)
     if merit is not None:
         said = said.with_columns(merit.alias(MERIT)).filter(pl.col(MERIT) == pl.col(MERIT).max().over(MEMBER))

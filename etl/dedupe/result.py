@@ -23,7 +23,7 @@ class DedupeRequest:
     """What to do. Without `execute` only the plan is made.
 
     `since`: only records changed since then (ISO time), or "last" for those the last run did not see, are matched against the
-    registry. `engine`: "duckdb" or "spark". `by_whom` is written to merge_event.
+    registry. `engine`: "duckdb". `by_whom` is written to merge_event.
     """
 
     execute: bool = False
