@@ -14,12 +14,12 @@ FAR: datetime = datetime.max
 
 @dataclass(frozen=True)
 class Linked:
-    """A record of a member. `kept_id`: the id it keeps where its system keeps ids. `had`: the member it was before the merge.
+    """A record of a member. `kept_id`: the id it keeps where its system keeps ids. `had`: the members it was before, in order.
     `since`: since when the legacy id is known. `lends`: the member has its id from this record."""
 
     record: RecordRef
     kept_id: int | None
-    had: int | None
+    had: tuple[int, ...]
     since: datetime | None
     lends: bool
 
@@ -42,7 +42,7 @@ def part_records(
     alone = [[one] for one in linked if one.record in out]
     taken = set(out)
     for ended in sorted(together):
-        back = [one for one in linked if one.had == ended and one.record not in taken]
+        back = [one for one in linked if ended in one.had and one.record not in taken]
         taken.update(one.record for one in back)
         alone += [back] if back else []
     return [[one for one in linked if one.record not in taken], *alone]
@@ -76,7 +76,8 @@ def name_groups(member_id: int, parts: Iterable[Sequence[Linked]], ended: Collec
             give(place, one.kept_id, "own id")
     for place in open_places:
         for one in groups[place]:
-            give(place, one.had if one.had in ended and one.had not in kept else None, "id it had")
+            for before in one.had:
+                give(place, before if before in ended and before not in kept else None, "id it had")
     return tuple(
         SplitGroup(tuple(one.record for one in group), number, origin)
         for group, (number, origin) in zip(groups, ids, strict=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -18,7 +18,7 @@ from etl.errors import RefusedError, UsageError
 from etl.load.crosswalk import DEDUPE
 from etl.load.runs import text
 from etl.load.sql import places, sql
-from etl.mapping.model import Mapping
+from etl.mapping.model import Mapping as MappingModel
 from etl.target.bulk import BulkConnection
 
 IDS_PER_QUERY: Final = 500
@@ -26,17 +26,17 @@ HOME: Final = "SELECT source, source_id, member_id, linked_by FROM {schema}.memb
 ENDED: Final = "SELECT member_id, merged_into FROM {schema}.member WHERE merged_into IS NOT NULL AND {where}"
 HISTORY: Final = """\
 SELECT system, source_id, kind, member_id, from_member_id FROM {state}.merge_event
-WHERE source_id <> '' AND {where} ORDER BY event_id"""
+WHERE (system, source_id) IN ({records}) ORDER BY event_id"""
 
 
 @dataclass(frozen=True)
 class MergedMember:
-    """A member with its crosswalk entries. `had`: the member that each record was before. `lent`: records whose id it has.
+    """A member with its crosswalk entries. `had`: the members that each record was before. `lent`: records whose id it has.
     `back`: ids that ended in it and were asked for; `ended`: all that redirect to it. `whole`: take it all apart."""
 
     member_id: int
     entries: tuple[tuple[str, str], ...]
-    had: dict[RecordRef, int]
+    had: Mapping[RecordRef, tuple[int, ...]]
     lent: frozenset[RecordRef]
     out: frozenset[RecordRef]
     back: frozenset[int]
@@ -78,11 +78,11 @@ class MergedMember:
         """What is known of one record."""
         number = int(record.source_id) if record.system in self.kept_systems and record.source_id.isdecimal() else None
         lends = record in self.lent or number == self.member_id
-        return Linked(record, number, self.had.get(record), known[record], lends)
+        return Linked(record, number, self.had.get(record, ()), known[record], lends)
 
 
 def find_members(
-    connection: BulkConnection, schema: str, state_schema: str, mapping: Mapping, request: UnmergeRequest
+    connection: BulkConnection, schema: str, state_schema: str, mapping: MappingModel, request: UnmergeRequest
 ) -> list[MergedMember]:
     """Every member that the request is about, once. Raises UsageError for what is not merged."""
     redirects = read_redirects(connection, schema, request.members)
@@ -92,7 +92,7 @@ def find_members(
     if not members:
         raise UsageError("Nothing was named to be taken apart.", "Name a member id, or a record as system:id.")
     entries = read_entries(connection, schema, members)
-    history = read_history(connection, state_schema, members)
+    had, lent = read_history(connection, state_schema, [entry for mine in entries.values() for entry in mine])
     ended = read_ended(connection, schema, members)
     kept = frozenset(system.name for system in mapping.systems.values() if system.ids == "keep")
     found = []
@@ -102,13 +102,12 @@ def find_members(
             raise UsageError(
                 f"Member {member} is not merged.", "`membershift dedupe explain` shows which records a member is made of."
             )
-        had, lent = history.get(member, ({}, frozenset()))
         found.append(
             MergedMember(
                 member_id=member,
                 entries=tuple(mine),
                 had=had,
-                lent=lent,
+                lent=frozenset(lent.get(member, ())),
                 out=frozenset(record for record, home in homes.items() if home == member),
                 back=frozenset(old for old, survivor in redirects.items() if survivor == member),
                 ended=frozenset(ended.get(member, ())),
@@ -158,19 +157,22 @@ def read_entries(connection: BulkConnection, schema: str, members: Sequence[int]
 
 
 def read_history(
-    connection: BulkConnection, state_schema: str, members: Sequence[int]
-) -> dict[int, tuple[dict[RecordRef, int], frozenset[RecordRef]]]:
-    """By member: the id each of its records had when it came, and the records it was created from."""
-    had: dict[int, dict[RecordRef, int]] = {}
+    connection: BulkConnection, state_schema: str, entries: Sequence[tuple[str, str]]
+) -> tuple[dict[RecordRef, tuple[int, ...]], dict[int, set[RecordRef]]]:
+    """By record the members it was before, the first first; by member the records that it was created from."""
+    had: dict[RecordRef, tuple[int, ...]] = {}
     lent: dict[int, set[RecordRef]] = {}
-    rows = in_slices(connection, HISTORY, {"state": state_schema}, "member_id IN ({ids})", members)
-    for system, source_id, kind, member_id, from_member_id in rows:
-        record, member = RecordRef(text(system), text(source_id)), int(member_id)
-        if text(kind) == "create":
-            lent.setdefault(member, set()).add(record)
-        if from_member_id is not None:
-            had.setdefault(member, {})[record] = int(from_member_id)
-    return {member: (had.get(member, {}), frozenset(lent.get(member, ()))) for member in members}
+    for first in range(0, len(entries), IDS_PER_QUERY):
+        some = entries[first : first + IDS_PER_QUERY]
+        statement = sql(HISTORY, {"state": state_schema}, records=", ".join(["(%s, %s)"] * len(some)))
+        rows = connection.query(statement, tuple(value for entry in some for value in entry))
+        for system, source_id, kind, member_id, from_member_id in rows:
+            record = RecordRef(text(system), text(source_id))
+            if text(kind) == "create":
+                lent.setdefault(int(member_id), set()).add(record)
+            if from_member_id is not None:
+                had[record] = (*had.get(record, ()), int(from_member_id))
+    return had, lent
 
 
 def in_slices(

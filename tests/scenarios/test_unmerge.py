@@ -39,7 +39,7 @@ REFERRING = {"points_ledger": "entry_id", "sale": "sale_no", "coupon_event": "co
 
 @dataclass(frozen=True)
 class Merged:
-    """A target with merged members loaded; `groups`: which records are one (system, source_id, member_id)."""
+    """A target with merged members; `groups`: which records are one (system, source_id, member_id)."""
 
     settings: Settings
     groups: pl.DataFrame
@@ -59,20 +59,19 @@ def settings_over(legacy: LegacyServer, server: TargetServer, folder: Path, name
     )
 
 
-def merge_and_load(settings: Settings, groups: pl.DataFrame, records: pl.DataFrame) -> None:
-    """Stage must be there. What deduplication writes, then everything else."""
-    write_merges(settings, records, groups)
+def load(settings: Settings) -> None:
+    """Everything that is staged."""
     assert run_load(settings, LoadRequest(execute=True), Silent()).complete
 
 
 @pytest.fixture
 def merged(legacy: LegacyServer, retailer: LegacyData, target_server: TargetServer, tmp_path: Path) -> Iterator[Merged]:
-    """2,000 members, whoever is one person joined, and all that belongs to them loaded."""
+    """2,000 members, whoever is one person joined, and nothing loaded yet."""
     settings = settings_over(legacy, target_server, tmp_path, "unmerge")
     run_stage(settings, StageRequest(), Silent())
     records = member_parts(settings, MEMBER_PARTS)
     groups = truth_groups(retailer.frame("truth_person"), records)
-    merge_and_load(settings, groups, records)
+    write_merges(settings, records, groups)
     yield Merged(settings, groups, records)
     drop_schemas(settings.target)
 
@@ -149,8 +148,12 @@ def columns_of(connection: BulkConnection, schema: str, table: str) -> str:
 
 
 def take_apart_and_compare(merged: Merged, other: Settings, count: int, seed: int) -> None:
-    """Unmerge, prove, and compare with a target on which these merges were never made."""
+    """Unmerge, a quarter of it before the load, prove, and compare with a target on which these merges were never made."""
     taken, left = chosen_records(merged.groups, count, seed)
+    early = UnmergeRequest(records=refs(taken.head(count // 4)), execute=True, by_whom="test")
+    assert run_unmerge(merged.settings, early, Silent()).left == 0
+    load(merged.settings)
+    taken, count = taken.slice(count // 4), count - count // 4
     dry = run_unmerge(merged.settings, UnmergeRequest(records=refs(taken)), Silent())
     assert (len(dry.members), dry.executed) == (count, False)
     assert not any(member.undecided for member in dry.members)
@@ -161,7 +164,8 @@ def take_apart_and_compare(merged: Merged, other: Settings, count: int, seed: in
     assert (result.done, result.left) == (count, 0)
     assert result.decisions >= count
     proven(merged.settings)
-    merge_and_load(other, renamed(left, merged.records), merged.records)
+    write_merges(other, merged.records, renamed(left, merged.records))
+    load(other)
     expected, found = contents(other), contents(merged.settings)
     assert {name: len(rows) for name, rows in found.items()} == {name: len(rows) for name, rows in expected.items()}
     for name, rows in expected.items():
@@ -194,8 +198,7 @@ def test_a_thousand_merges_and_two_hundred_unmerges(target_server: TargetServer,
         assert groups["member_id"].n_unique() >= 1_000
         some = groups["member_id"].unique().sort().head(1_000).implode()
         groups = groups.filter(pl.col("member_id").is_in(some))
-        merge_and_load(settings, groups, records)
-        proven(settings)
+        write_merges(settings, records, groups)
         take_apart_and_compare(Merged(settings, groups, records), other, 200, seed=5)
     finally:
         for one in (settings, other):

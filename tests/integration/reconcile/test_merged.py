@@ -12,6 +12,7 @@ from etl.load.run import run_load
 from etl.progress import Silent
 from etl.reconcile.differences import Difference, Kind, ReconcileResult
 from etl.reconcile.invariants import run_invariants
+from etl.reconcile.registry import anything_merged
 from etl.reconcile.repair import RepairRequest, run_repair
 from etl.reconcile.run import ReconcileRequest, run_reconcile
 from etl.settings import Settings, SourceSettings, StateSettings, TargetSettings
@@ -56,6 +57,11 @@ def target(joined: Settings) -> Iterator[BulkConnection]:
     """A connection to it."""
     with connect_bulk(joined.target) as connection:
         yield connection
+
+
+def test_a_target_older_than_deduplication_has_nothing_merged(target: BulkConnection, joined: Settings) -> None:
+    assert anything_merged(target, joined.target.state_schema)
+    assert not anything_merged(target, "nowhere")
 
 
 def compare(settings: Settings, *tables: str, **options: float) -> ReconcileResult:

@@ -12,11 +12,11 @@ from etl.dedupe.unmerge_groups import Linked, name_groups, part_records
 from etl.dedupe.unmerge_model import SplitGroup
 
 OLD, NEW = datetime(2010, 1, 1), datetime(2020, 1, 1)
-CRM_17 = Linked(RecordRef("crm", "17"), 17, None, OLD, lends=True)
-CRM_23 = Linked(RecordRef("crm", "23"), 23, None, NEW, lends=False)
-CRM_30 = Linked(RecordRef("crm", "30"), 30, 30, OLD, lends=False)
-POS_A = Linked(RecordRef("pos", "A"), None, 2**32 + 5, NEW, lends=False)
-POS_B = Linked(RecordRef("pos", "B"), None, None, NEW, lends=False)
+CRM_17 = Linked(RecordRef("crm", "17"), 17, (), OLD, lends=True)
+CRM_23 = Linked(RecordRef("crm", "23"), 23, (), NEW, lends=False)
+CRM_30 = Linked(RecordRef("crm", "30"), 30, (30,), OLD, lends=False)
+POS_A = Linked(RecordRef("pos", "A"), None, (2**32 + 5, 40), NEW, lends=False)
+POS_B = Linked(RecordRef("pos", "B"), None, (), NEW, lends=False)
 
 
 def told(groups: tuple[SplitGroup, ...]) -> list[tuple[list[str], int | None, str]]:
@@ -66,7 +66,7 @@ def test_every_record_has_one_group_and_no_id_two(
 ) -> None:
     """Whatever comes out of whatever, kept ids of records that stand alone are their own."""
     linked = [
-        Linked(RecordRef(system, str(number)), number if system == "crm" else None, had or None, OLD, lends)
+        Linked(RecordRef(system, str(number)), number if system == "crm" else None, (had,) if had else (), OLD, lends)
         for system, number, had, lends in drawn
     ]
     out = data.draw(st.sets(st.sampled_from([one.record for one in linked])))
