@@ -285,3 +285,24 @@ def test_a_large_file_is_read_in_slices(
 
     assert (result.records, result.loaded) == (count, count)
     assert int(connection.scalar(f"SELECT COUNT(*) FROM `{settings.target.schema_name}`.sale_line")) == count
+
+
+def test_a_card_that_is_merged_brings_no_second_member(settings: Settings, connection: BulkConnection, tmp_path: Path) -> None:
+    """Its person has a golden record, which a file does not change."""
+    schema = settings.target.schema_name
+    with connection.transaction():
+        connection.execute(
+            f"INSERT INTO `{schema}`.member (member_id, tier, points, balance, registered_at, origin) "
+            "VALUES (77, 'GOLD', 0, 0, NOW(6), 'crm')"
+        )
+        connection.execute(
+            f"INSERT INTO `{schema}`.member_source (source, source_id, member_id, valid_from, linked_by) "
+            "VALUES ('crm', '77', 77, NOW(6), 'dedupe'), ('pos', 'C002', 77, NOW(6), 'dedupe')"
+        )
+    cards = write(tmp_path / "cards.csv", ROWS)
+
+    dry, done = run(settings, cards, execute=False), run(settings, cards)
+
+    assert (dry.loaded, dry.unchanged, dry.rejected) == (done.loaded, done.unchanged, done.rejected) == (2, 1, 0)
+    assert connection.scalar(f"SELECT COUNT(*) FROM `{schema}`.member") == 3
+    assert connection.scalar(f"SELECT tier FROM `{schema}`.member WHERE member_id = 77") == "GOLD"
