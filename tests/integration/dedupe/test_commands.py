@@ -22,6 +22,7 @@ from cli.app import run
 from etl.dedupe.decisions import read_decisions
 from etl.dedupe.review import read_frame
 from etl.settings import Settings
+from etl.target.bulk import BulkConnection
 from fixtures.data.generate import LegacyData
 
 
@@ -188,7 +189,7 @@ def test_labels_of_a_sample_measure_the_run(ran: Typed, settings: Settings, reta
 
 
 def test_a_terminal_review_by_single_keys(ran: Typed, settings: Settings, config: Path) -> None:
-    raw = play(config, ["y", "u", "n", "s", "q"])
+    raw = play(["review", "--config", str(config)], ["y", "u", "n", "s", "q"], asked="[q] stop")
     screen = re.sub(r"\x1b\[[0-9;]*m", "", raw)
     assert "Pair 1 of" in screen
     assert "Pair 3 of" in screen
@@ -200,11 +201,11 @@ def test_a_terminal_review_by_single_keys(ran: Typed, settings: Settings, config
     assert decision.kind == "cannot_link"
 
 
-def play(config: Path, keys: list[str]) -> str:
-    """Run a review on a terminal of 80 columns; press each key when the screen asks. What was on the screen, in all."""
+def play(arguments: list[str], keys: list[str], *, asked: str) -> str:
+    """Run a command on a terminal of 80 columns; press each when the screen has asked once more. All that was shown."""
     environment = os.environ | {"NO_COLOR": "1", "TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
     master, slave = pty.openpty()
-    command = [sys.executable, "-m", "cli", "dedupe", "review", "--config", str(config)]
+    command = [sys.executable, "-m", "cli", "dedupe", *arguments]
     with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environment, close_fds=True) as process:
         os.close(slave)
         screen, waiting = "", list(keys)
@@ -219,9 +220,11 @@ def play(config: Path, keys: list[str]) -> str:
             if not data:
                 break
             screen += data.decode("utf-8", "replace")
-            if waiting and screen.count("[q] stop") > len(keys) - len(waiting):
+            if waiting and screen.count(asked) > len(keys) - len(waiting):
                 os.write(master, waiting.pop(0).encode())
-        process.wait(10)
+        if time.monotonic() >= deadline:
+            process.kill()
+        process.wait()
     os.close(master)
     assert process.returncode == 0, screen
     return screen
@@ -237,3 +240,30 @@ def test_answers_can_come_line_by_line(ran: Typed, settings: Settings, config: P
 def test_nothing_run_yet_names_the_remedy(typed: Typed) -> None:
     for command in (["report"], ["explain", "crm:1", "crm:2"], ["review"]):
         assert "membershift dedupe run" in typed.run(*command, expected=3)
+
+
+def test_a_merge_is_taken_back_and_what_came_after_it_is_asked_about(
+    typed: Typed, settings: Settings, target: BulkConnection, config: Path
+) -> None:
+    typed.run("run", "--execute")
+    merged = (
+        "SELECT member_id FROM member_source WHERE linked_by = 'dedupe' GROUP BY member_id HAVING COUNT(*) = 2 ORDER BY member_id"
+    )
+    quiet, changed = (str(member) for (member,) in target.query(f"{merged} LIMIT 2"))
+    target.execute("UPDATE member SET phone = '+8613900000000' WHERE member_id = %s", (int(changed),))
+
+    told = typed.json("unmerge", quiet, changed)
+    assert [bool(member["changed"]) for member in told["members"]] == [False, True]
+    assert read_decisions(settings) == (), "a dry run writes nothing"
+
+    done = typed.json("unmerge", quiet, changed, "--execute", "--by", "li.na", "--note", "sisters", expected=7)
+    assert [member["done"] for member in done["members"]] == [True, False]
+    assert [(one.kind, one.decided_by, one.note) for one in read_decisions(settings)] == [("cannot_link", "li.na", "sisters")]
+    assert "is not merged" in typed.run("unmerge", quiet, expected=2)
+
+    screen = play(["unmerge", changed, "--execute", "--config", str(config)], ["92"], asked="[s]")
+    assert "changed: phone" in screen
+    assert target.query("SELECT 1 FROM member_source WHERE member_id = %s AND linked_by = 'dedupe'", (int(changed),)) == []
+    again = typed.json("run", "--execute")
+    assert again["merged_members"] == typed.json("status")["merged_members"]
+    assert len(read_decisions(settings)) == 2
