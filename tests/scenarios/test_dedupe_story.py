@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from etl.dedupe.decisions import Decision, withdraw_decisions, write_decisions
 from etl.dedupe.labels import RecordRef
 from etl.dedupe.result import DedupeRequest, DedupeResult
 from etl.dedupe.run import run_dedupe
@@ -149,6 +150,25 @@ def test_what_cannot_be_taken_apart_is_refused(staged: Settings, target: BulkCon
         with target.transaction():
             target.execute("DELETE FROM member_source WHERE source_id = 'FROM-A-FILE'")
             target.execute("UPDATE member_source SET linked_by = 'load' WHERE member_id = %s", (single,))
+
+
+def test_what_decisions_forbid_changes_nothing(staged: Settings, target: BulkConnection) -> None:
+    """Two records that a chain of must-links holds together: the whole of the member's transaction is undone."""
+    (member,), *_ = target.query("SELECT member_id FROM member_source WHERE linked_by = 'dedupe' ORDER BY member_id DESC LIMIT 1")
+    entries = f"SELECT source, source_id, linked_by FROM member_source WHERE member_id = {member} ORDER BY 1, 2"
+    before = target.query(entries)
+    left, right = (RecordRef(str(source), str(source_id)) for source, source_id, _ in before[:2])
+    between = RecordRef("pos", "SOMEBODY")
+    chain = [Decision("must_link", min(one, between), max(one, between), "test") for one in (left, right)]
+    written = write_decisions(staged, chain)
+    events = events_of(target, staged, "unmerge")
+
+    with pytest.raises(RefusedError, match="SOMEBODY"):
+        run_unmerge(staged, UnmergeRequest(members=(int(member),), execute=True), Silent())
+
+    assert target.query(entries) == before
+    assert events_of(target, staged, "unmerge") == events
+    withdraw_decisions(staged, [decision.decision_id for decision in written])
 
 
 def test_deduplicated_after_the_load_ended_members_redirect_and_come_back(
