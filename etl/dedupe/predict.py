@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import duckdb
 import polars as pl
 
-from etl.dedupe.blocking import count_rules, refuse_too_many
+from etl.dedupe.blocking import block_pairs
 from etl.dedupe.database import open_database, read_frame, read_number
 from etl.dedupe.model import EDGE, ComparisonSet, EdgeSet, Limits, RuleCount
 from etl.dedupe.splink_settings import frequencies_sql, splink_settings
@@ -30,34 +30,32 @@ def link_records(records: Path, model: TrainedModel, folder: Path, limits: Limit
     """
     comparison_set = model.comparison_set
     with open_database(limits, folder) as connection:
-        rows = open_records(connection, records, comparison_set)
+        open_records(connection, records, comparison_set)
         if arrivals is not None:
-            rows = keep_candidates(connection, comparison_set, arrivals)
-        counts = count_rules(connection, comparison_set.blocking)
-        refuse_too_many(counts, limits)
-        if rows < 2:
-            return write_edges(empty_edges(comparison_set), folder, counts, 0)
-        linker = open_linker(connection, model, arrivals=arrivals is not None)
-        blocked = linker.inference.compute_blocked_pairs_for_predict()
-        found = found_by_rule(connection, blocked.physical_name, counts)
-        linker.table_management.register_blocked_pairs_for_predict(blocked)
-        scored = linker.inference.predict(threshold_match_weight=comparison_set.thresholds.review, warning_mode="never")
-        edges = read_edges(connection, scored.physical_name, comparison_set)
-    return write_edges(edges, folder, found, sum(count.found or 0 for count in found))
+            keep_candidates(connection, comparison_set, arrivals)
+        found = block_pairs(connection, comparison_set.blocking, limits, arrivals=arrivals is not None)
+        scored = sum(count.found or 0 for count in found)
+        edges = empty_edges(comparison_set)
+        if scored:
+            linker = open_linker(connection, model)
+            weighed = linker.inference.predict(threshold_match_weight=comparison_set.thresholds.review, warning_mode="never")
+            edges = read_edges(connection, weighed.physical_name, comparison_set)
+    return write_edges(edges, folder, found, scored)
 
 
-def open_linker(connection: duckdb.DuckDBPyConnection, model: TrainedModel, *, arrivals: bool = False) -> Linker:
-    """Splink over the table `records`, with the model's own frequencies."""
+def open_linker(connection: duckdb.DuckDBPyConnection, model: TrainedModel) -> Linker:
+    """Splink over the tables `records` and `blocked_pairs`, with the model's own frequencies."""
     from splink import DuckDBAPI, Linker
 
     api = DuckDBAPI(connection=connection)
-    linker = Linker(api.register("records"), splink_settings(model, arrivals=arrivals), log_level=None, validate_settings=False)
+    linker = Linker(api.register("records"), splink_settings(model), log_level=None, validate_settings=False)
     for column, rarity in model.rarities.items():
         connection.register(f"counts_{column}", rarity.counts.to_arrow())
         connection.execute(
             f"CREATE OR REPLACE TABLE frequencies_{column} AS {frequencies_sql(model, column, 'records', f'counts_{column}')}"
         )
         linker.table_management.register_term_frequency_lookup(api.register(f"frequencies_{column}"), column)
+    linker.table_management.register_blocked_pairs_for_predict(api.register("blocked_pairs"))
     return linker
 
 
@@ -73,13 +71,6 @@ def keep_candidates(connection: duckdb.DuckDBPyConnection, comparison_set: Compa
         "SEMI JOIN near USING (record) LEFT JOIN arrived a USING (record) ORDER BY records.record"
     )
     return read_number(connection, "SELECT count(*) FROM records")
-
-
-def found_by_rule(connection: duckdb.DuckDBPyConnection, blocked: str, counts: tuple[RuleCount, ...]) -> tuple[RuleCount, ...]:
-    """How many pairs each rule found that no earlier one had."""
-    frame = read_frame(connection, f"SELECT CAST(match_key AS INTEGER) AS rule, count(*) AS pairs FROM {blocked} GROUP BY 1")
-    found = dict(frame.rows())
-    return tuple(RuleCount(count.rule, count.pairs, found.get(place, 0)) for place, count in enumerate(counts))
 
 
 def read_edges(connection: duckdb.DuckDBPyConnection, scored: str, comparison_set: ComparisonSet) -> pl.DataFrame:

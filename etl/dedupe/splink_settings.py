@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 RECORD_ID = "record"
 
 
-def splink_settings(model: TrainedModel, *, arrivals: bool = False) -> SettingsCreator:
-    """The model for `splink.Linker`. `arrivals`: only pairs with a record that has `arrival` set."""
+def splink_settings(model: TrainedModel) -> SettingsCreator:
+    """The model for `splink.Linker`."""
     from splink import SettingsCreator
 
     return SettingsCreator(
@@ -23,19 +23,18 @@ def splink_settings(model: TrainedModel, *, arrivals: bool = False) -> SettingsC
         unique_id_column_name=RECORD_ID,
         probability_two_random_records_match=model.prior,
         comparisons=[_comparison(model, comparison) for comparison in model.comparison_set.comparisons],
-        blocking_rules_to_generate_predictions=[_rule(rule, arrivals=arrivals) for rule in model.comparison_set.blocking],
+        blocking_rules_to_generate_predictions=[_rule(rule) for rule in model.comparison_set.blocking],
         retain_matching_columns=True,
         retain_intermediate_calculation_columns=False,
         linker_uid="membershift",
     )
 
 
-def _rule(rule: BlockingRule, *, arrivals: bool) -> Any:
+def _rule(rule: BlockingRule) -> Any:
     from splink.blocking_rule_library import CustomRule
 
     conditions = [f'l."{column}" = r."{column}"' for column in rule.on]
     conditions += [f"({rule.where})"] if rule.where else []
-    conditions += ["(l.arrival or r.arrival)"] if arrivals else []
     return CustomRule(" AND ".join(conditions), sql_dialect="duckdb")
 
 
