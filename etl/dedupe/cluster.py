@@ -90,6 +90,7 @@ class Forest:
     largest: int
     parent: list[int] = field(init=False)
     size: list[int] = field(init=False)
+    members: dict[int, list[int]] = field(default_factory=dict)
     sides: dict[int, Side] = field(default_factory=dict)
     enemies: dict[int, set[int]] = field(default_factory=dict)
 
@@ -162,22 +163,26 @@ class Forest:
         """Why two groups must not be joined by this pair; None if they may."""
         if self.are_enemies(one, other):
             return "cannot_link"
-        conflict = self.evidence.conflict(left, right, self.side(one), self.side(other))
+        if self.size[one] == self.size[other] == 1:
+            conflict = self.evidence.conflict_of_two(left, right)
+        else:
+            conflict = self.evidence.conflict(left, right, self.side(one), self.side(other))
         if conflict is not None:
             return conflict
         return "split" if self.size[one] + self.size[other] > self.largest else None
 
     def side(self, root: int) -> Side:
-        """What a group says."""
+        """What a group says; put together when it is first asked for, because most groups never are."""
         if root not in self.sides:
-            self.sides[root] = self.evidence.side(root)
+            self.sides[root] = self.evidence.side(self.members.get(root, [root]))
         return self.sides[root]
 
     def join(self, one: int, other: int) -> None:
         """Make one group of two (roots): the greater takes the lesser in."""
         if (self.size[one], -one) < (self.size[other], -other):
             one, other = other, one
-        self.sides[one] = self.side(one).with_other(self.side(other))
+        self.members.setdefault(one, [one]).extend(self.members.pop(other, [other]))
+        self.sides.pop(one, None)
         self.sides.pop(other, None)
         self.parent[other] = one
         self.size[one] += self.size[other]

@@ -122,17 +122,23 @@ class Evidence:
         one, other = self.names[self.name[left]], self.names[self.name[right]]
         return "twins" if one.surname is not None and one.surname == other.surname else "conflicting_name"
 
-    def side(self, record: int) -> Side:
-        """A record alone."""
-        card, name = self.card[record], self.name[record]
+    def conflict_of_two(self, left: int, right: int) -> Conflict | None:
+        """The same for two records that stand alone, which nearly all do: without making sets of them."""
+        if self.card[left] >= 0 and self.card[right] >= 0 and self.card[left] != self.card[right]:
+            return "conflicting_id"
+        if any(one in self.ids[right] for one in self.ids[left]):
+            return None
+        if self.are_generations(left, right):
+            return "parent_child"
+        return None if self.names_agree(self.name[left], self.name[right]) else self.name_conflict(left, right)
+
+    def side(self, records: list[int]) -> Side:
+        """What some records say together."""
         return Side(
-            frozenset((card,)) if card >= 0 else NOTHING,
-            frozenset(self.ids[record]),
-            frozenset((name,)) if name >= 0 else NOTHING,
+            cards=frozenset(self.card[record] for record in records if self.card[record] >= 0),
+            ids=frozenset(one for record in records for one in self.ids[record]),
+            names=frozenset(self.name[record] for record in records if self.name[record] >= 0),
         )
-
-
-NOTHING: Final[frozenset[int]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -142,10 +148,6 @@ class Side:
     cards: frozenset[int]
     ids: frozenset[int]
     names: frozenset[int]
-
-    def with_other(self, other: Side) -> Side:
-        """Both groups together."""
-        return Side(self.cards | other.cards, self.ids | other.ids, self.names | other.names)
 
 
 def read_evidence(records: pl.DataFrame, columns: EvidenceColumns) -> Evidence:

@@ -100,7 +100,8 @@ def complete_earlier_run(work: Work) -> tuple[str, ...]:
 def plan_ids(work: Work, records: pl.DataFrame, clustering: Clustering) -> MergePlan:
     """Which id stands for whom; new ids are reserved unless this is a dry run."""
     home = clustering.clusters.join(records.select("record", "system", "source_id"), on="record")
-    ids = home.join(work.crosswalk, on=["system", "source_id"])["member_id"].unique()
+    linked = home.join(work.crosswalk, on=["system", "source_id"])
+    ids = linked.filter(pl.col("member_id").n_unique().over("cluster") > 1)["member_id"]  # age decides between several only
     ages = read_ages(work.connection, work.registry.schema, work.registry.member_table, ids)
     largest = max(largest_kept_id(records, work.kept_systems), largest_linked(work.crosswalk, work.kept_systems))
 
