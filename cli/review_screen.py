@@ -34,18 +34,20 @@ BARS = 28
 class ReviewScreen:
     """What the screen needs beside the session: how a pair's weight comes about, where merging begins, the language.
 
-    `blind` hides the weights: what the model thinks must not sway answers that measure it.
+    `blind` hides the weights: what the model thinks must not sway answers that measure it. `beside`: show the pairs on standard
+    error, because standard output is for a program.
     """
 
     explain: Explain
     match_weight: float
     lang: str
     blind: bool = False
+    beside: bool = False
 
 
 def review_in_terminal(session: ReviewSession, screen: ReviewScreen) -> None:
     """Show pair after pair until all are answered or the reader stops. Answers are stored by the session as they are given."""
-    view = console()
+    view = console(stderr=screen.beside)
     width = min(view.width, WIDEST)
     with open_keys() as read:
         while (pair := session.now) is not None:

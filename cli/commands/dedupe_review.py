@@ -58,7 +58,7 @@ def walk(
     store = DecisionStore(settings, who_is_asked(by))
     queue = open_queue(settings, QueueRequest(limit, reason, size if sample else None, again, show_personal), store.standing())
     session = ReviewSession(queue.pairs, store)
-    screen = ReviewScreen(queue.explain, queue.match_weight, lang_of(context), blind=sample)
+    screen = ReviewScreen(queue.explain, queue.match_weight, lang_of(context), blind=sample, beside=as_json)
     review_in_terminal(session, screen)
     show(tally_document(session.tally, lang_of(context)), session.tally, as_json=as_json)
 
