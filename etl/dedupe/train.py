@@ -10,7 +10,7 @@ from typing import Final
 import duckdb
 import numpy as np
 
-from etl.dedupe.blocking import count_rules, refuse_too_many
+from etl.dedupe.blocking import block_pairs, count_rules, refuse_too_many
 from etl.dedupe.database import open_database, read_frame, read_number
 from etl.dedupe.model import BlockingRule, ComparisonSet, Limits
 from etl.dedupe.patterns import (
@@ -55,7 +55,8 @@ def train_model(records: Path, comparison_set: ComparisonSet, limits: Limits, se
         rows = open_records(connection, records, comparison_set)
         if rows < 2:
             raise RefusedError("There are fewer than two records to compare.", "Stage the member tables first: membershift stage")
-        refuse_too_many(count_rules(connection, (*comparison_set.blocking, *comparison_set.training)), limits)
+        refuse_too_many(count_rules(connection, comparison_set.training), limits)
+        block_pairs(connection, comparison_set.blocking, limits)
         evidence = collect(connection, comparison_set, rows, limits, seed)
         rarities = {column: measure_rarity(connection, column) for column in rarity_columns(comparison_set)}
     m, u, prior, seen = learn(evidence, comparison_set)
@@ -83,7 +84,7 @@ def rounded(shares: Floats) -> Floats:
 def collect(
     connection: duckdb.DuckDBPyConnection, comparison_set: ComparisonSet, rows: int, limits: Limits, seed: int
 ) -> Evidence:
-    """Count every comparison vector that training looks at."""
+    """Count every comparison vector that training looks at; `blocked_pairs` holds what the blocking rules find."""
 
     def block(on: tuple[str, ...], where: str | None = None) -> tuple[Patterns, tuple[int, ...]]:
         rule = BlockingRule("", on, where)
@@ -95,15 +96,13 @@ def collect(
     affordable = [
         on for on in sorted(counted_on) if count_rules(connection, [BlockingRule("", on)])[0].pairs <= limits.pair_budget
     ]
-    found = " UNION ".join(f"SELECT l.record AS a, r.record AS b FROM {pairs_sql(rule)}" for rule in comparison_set.blocking)
+    blocked = "blocked_pairs p JOIN records l ON l.record = p.join_key_l JOIN records r ON r.record = p.join_key_r"
     return Evidence(
         all_pairs=rows * (rows - 1) / 2,
         random=patterns_of(connection, comparison_set, random_pairs(connection, rows, RANDOM_PAIRS, seed)),
         training=tuple(block(rule.on, rule.where) for rule in comparison_set.training),
         counted={on: block(on) for on in affordable},
-        blocked=patterns_of(
-            connection, comparison_set, f"({found}) p JOIN records l ON l.record = p.a JOIN records r ON r.record = p.b"
-        ),
+        blocked=patterns_of(connection, comparison_set, blocked),
     )
 
 
