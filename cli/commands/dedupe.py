@@ -22,7 +22,6 @@ Since = Annotated[
     str | None,
     typer.Option("--since", metavar="WHEN", help="Only records changed since this ISO time; `last`: those no run has seen."),
 ]
-Engine = Annotated[str, typer.Option("--engine", metavar="NAME", help="What compares the pairs: duckdb or spark.")]
 By = Annotated[
     str | None, typer.Option("--by", metavar="NAME", help="Who does this, for the audit. Default: the user of this machine.")
 ]
@@ -68,7 +67,6 @@ def plan(context: typer.Context, html: Html = None, as_json: Json = False) -> No
 def run(
     context: typer.Context,
     since: Since = None,
-    engine: Engine = "duckdb",
     by: By = None,
     execute: Execute = False,
     html: Html = None,
@@ -84,12 +82,9 @@ def run(
     from etl.dedupe.answers import who_is_asked
     from etl.dedupe.result import DedupeRequest
     from etl.dedupe.run import run_dedupe
-    from etl.errors import UsageError
     from reports.documents.dedupe_run import run_document
 
-    if engine not in ("duckdb", "spark"):
-        raise UsageError(f"There is no engine {engine!r}.", "Use duckdb, or spark where pyspark and Java are installed.")
-    request = DedupeRequest(execute=execute, since=since, engine=engine, by_whom=who_is_asked(by))
+    request = DedupeRequest(execute=execute, since=since, by_whom=who_is_asked(by))
     settings = settings_of(context)
     with progress(as_json) as shown:
         result = run_dedupe(settings, request, shown)

@@ -23,12 +23,11 @@ class DedupeRequest:
     """What to do. Without `execute` only the plan is made.
 
     `since`: only records changed since then (ISO time), or "last" for those the last run did not see, are matched against the
-    registry. `engine`: "duckdb". `by_whom` is written to merge_event.
+    registry. `by_whom` is written to merge_event.
     """
 
     execute: bool = False
     since: str | None = None
-    engine: str = "duckdb"
     by_whom: str = ""
 
 

@@ -24,7 +24,6 @@ from etl.dedupe.run_steps import Work, complete_earlier_run, open_work, plan_gol
 from etl.dedupe.runs import ModelFacts, begin_dedupe_run
 from etl.dedupe.train import train_model
 from etl.dedupe.trained_model import TrainedModel, load_model
-from etl.errors import UsageError
 from etl.load.lock import hold_load_lock
 from etl.progress import Progress
 from etl.settings import Settings
@@ -36,7 +35,6 @@ def run_dedupe(settings: Settings, request: DedupeRequest, progress: Progress) -
     Raises RefusedError when members are not staged whole, a blocking rule makes too many pairs, or points and money would not
     add up; ConfigurationError, TargetError.
     """
-    require_engine(request.engine)
     clock = Clock()
     lock = hold_load_lock(settings) if request.execute else nullcontext()
     with lock, open_work(settings, request, progress) as work:
@@ -84,12 +82,6 @@ def run_dedupe(settings: Settings, request: DedupeRequest, progress: Progress) -
         run_id=None if work.run is None else work.run.run_id,
         notes=notes,
     )
-
-
-def require_engine(engine: str) -> None:
-    """Refuse an engine that this version does not have. Raises UsageError."""
-    if engine != "duckdb":
-        raise UsageError(f"This version cannot compare pairs with {engine!r}.", "Leave --engine out: duckdb spills to disk.")
 
 
 class Clock:
