@@ -15,8 +15,8 @@ from etl.target.capabilities import read_capabilities
 from etl.target.connect import connect_bulk, open_target
 from migrations.schema import revisions
 from migrations.schema.drift import Drift, find_drift, read_live
-from migrations.schema.model import TABLES
 from migrations.schema.names import SchemaNames, schema_names
+from migrations.schema.tables import TABLES
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from typing import Any, Final, Literal
 
 from etl.target.bulk import BulkConnection
 from etl.target.columns import text_of
-from migrations.schema.model import TABLES, ColumnModel, TableModel
+from migrations.schema.model import ColumnModel, TableModel
 from migrations.schema.names import SchemaNames
+from migrations.schema.tables import TABLES
 
 COLUMNS_QUERY: Final = """\
 SELECT table_schema, table_name, column_name, data_type, column_type, is_nullable, column_default, extra

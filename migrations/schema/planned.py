@@ -8,7 +8,8 @@ from etl.errors import TargetError
 from etl.settings import TargetSettings
 from etl.target.columns import TargetColumn, read_target_columns, with_type
 from etl.target.connect import connect_bulk
-from migrations.schema.model import TABLES, ColumnModel
+from migrations.schema.model import ColumnModel
+from migrations.schema.tables import TABLES
 
 TYPE = re.compile(r"(?P<name>\w+)(?:\((?P<first>\d+)(?:,(?P<second>\d+))?\))?(?P<rest>.*)")
 

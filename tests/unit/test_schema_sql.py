@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from etl.errors import UsageError
 from etl.settings import TargetSettings
 from migrations.schema.commands import schema_sql
-from migrations.schema.model import TABLES
+from migrations.schema.tables import TABLES
 
 TARGET = TargetSettings(url=SecretStr("mysql://nobody:hush@127.0.0.1:1"), schema="shop", state_schema="shop_state")
 

@@ -8,7 +8,7 @@ from etl.errors import RefusedError
 from etl.settings import TargetSettings
 from etl.target.connect import connect_bulk, open_target
 from migrations.schema.commands import indexes_up, schema_down, schema_plan, schema_sql, schema_status, schema_up
-from migrations.schema.model import TABLES
+from migrations.schema.tables import TABLES
 
 
 @pytest.fixture

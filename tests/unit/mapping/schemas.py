@@ -16,7 +16,7 @@ from etl.settings import MappingSettings
 from etl.source.catalog import Column, Table
 from etl.source.extract import canonical_schema
 from etl.target.columns import TargetColumn, describe_column
-from migrations.schema.model import TABLES
+from migrations.schema.tables import TABLES
 
 DDL = Path(__file__).parents[3] / "fixtures" / "data" / "legacy_schema.sql"
 BYTE_LIMITS = {"text": 65_535, "mediumtext": 16_777_215, "longtext": 4_294_967_295}
