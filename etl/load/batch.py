@@ -9,11 +9,12 @@ from typing import Final
 import polars as pl
 
 from etl.load.checkpoint import Checkpoint, correct_checkpoint, write_checkpoint
-from etl.load.isolate import Sorted, load_exactly
+from etl.load.isolate import load_exactly
 from etl.load.links import load_links
 from etl.load.part import LoadPart
 from etl.load.ranges import Rows
 from etl.load.rejects import settle, write_rejects
+from etl.load.sorted_rows import Sorted
 from etl.mapping.outcome import TransformOutcome
 from etl.progress import Progress
 from etl.target.bulk import BulkConnection

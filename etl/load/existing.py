@@ -7,20 +7,18 @@ and says what it changes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import polars as pl
 import polars.selectors as cs
 
 from etl.load.part import LoadPart
+from etl.load.sorted_rows import Sorted
 from etl.load.sql import name_list, places, sql
 from etl.masking import mask
 from etl.names import backtick
 from etl.target.bulk import BulkConnection
 from etl.target.columns import TargetColumn
-
-if TYPE_CHECKING:
-    from etl.load.isolate import Sorted
 
 KEYS_PER_QUERY: Final = 1_000
 ROW: Final = "__row"

@@ -8,9 +8,10 @@ from etl.load.batch import Counts, count_reasons, sum_counts
 from etl.load.existing import set_aside_existing, set_aside_repeated
 from etl.load.import_part import FileTransform
 from etl.load.import_rejected import Corrections
-from etl.load.isolate import ROW, Sorted
+from etl.load.isolate import ROW
 from etl.load.part import LoadPart
 from etl.load.prepare import Prepared
+from etl.load.sorted_rows import Sorted
 
 
 def preview_file(prepared: Prepared, part: LoadPart) -> tuple[Counts, Corrections]:

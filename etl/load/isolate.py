@@ -8,7 +8,7 @@ strictly: the error number that this gives is the true reason.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
@@ -16,8 +16,8 @@ import polars as pl
 from etl.load.existing import set_aside_existing, set_aside_repeated, times_as_text
 from etl.load.part import LoadPart
 from etl.load.reasons import DATA_ERRORS, column_named, reason_for
+from etl.load.sorted_rows import Sorted
 from etl.load.sql import name_list, places, sql
-from etl.mapping.outcome import FINDING_SCHEMA
 from etl.masking import mask
 from etl.target.bulk import BulkConnection
 from etl.target.errors import ServerError
@@ -26,28 +26,8 @@ SAVEPOINT: Final = "before_rows"
 ALONE: Final = 4
 """Pieces of this many rows are inserted one by one instead of halved further."""
 ROW: Final = "__row"
-DUPLICATE_KEY: Final = 1062
 """Number of a row within its batch: a column of ours beside the target's."""
-
-
-@dataclass
-class Sorted:
-    """What became of the rows of a batch: row numbers of `unchanged` ones and findings of refused ones; all others are loaded."""
-
-    unchanged: list[int] = field(default_factory=list)
-    refused: list[int] = field(default_factory=list)
-    findings: list[dict[str, str]] = field(default_factory=list)
-
-    def refuse(self, row: int, key: str, column: str, reason: str, value: str, detail: str) -> None:
-        """Note why a row cannot be loaded."""
-        self.refused.append(row)
-        self.findings.append(
-            {"source_key": key, "column_name": column, "reason": reason, "masked_value": value, "detail": detail}
-        )
-
-    def findings_frame(self) -> pl.DataFrame:
-        """The findings as FINDING_SCHEMA."""
-        return pl.DataFrame(self.findings, schema=FINDING_SCHEMA, orient="row")
+DUPLICATE_KEY: Final = 1062
 
 
 def load_exactly(connection: BulkConnection, part: LoadPart, rows: pl.DataFrame, keys: pl.Series) -> Sorted:
