@@ -11,6 +11,7 @@ import json
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from etl.stage.edges import edges_path, forget_edges, read_edges, write_edges
 
 MANIFEST_NAME: Final = "manifest.db"
 FORMAT: Final = 2
+BUSY_S: Final = 30.0
+"""How long somebody else may keep the manifest."""
 _SCHEMA: Final = """
 CREATE TABLE staged_table (
     name TEXT NOT NULL PRIMARY KEY, schema_hash TEXT NOT NULL, arrow_schema BLOB NOT NULL, key_columns TEXT NOT NULL,
@@ -209,7 +212,7 @@ def open_manifest(stage_dir: Path, *, read_only: bool = False) -> Iterator[Manif
     make_private_folder(stage_dir)
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
     except (OSError, sqlite3.OperationalError) as error:
         raise manifest_error(error) from error
     connection.row_factory = sqlite3.Row
@@ -224,11 +227,25 @@ def _set_up(connection: sqlite3.Connection, path: Path) -> None:
     """Durable writes, and the tables. Raises ConfigurationError."""
     try:
         connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(connection)
         connection.execute("PRAGMA synchronous = FULL")
         _prepare(connection, path)
     except sqlite3.DatabaseError as error:
         raise manifest_error(error) from error
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Log ahead of writing. While somebody else opens the new file too, SQLite refuses this at once, whatever its timeout."""
+    latest = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > latest:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
+import threading
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -63,6 +66,25 @@ def test_reader_sees_only_finished_chunks_and_says_when_a_table_is_whole(tmp_pat
         manifest.finish_table(NAME, changed=False)
         table = Stage(tmp_path, manifest).table(NAME)
         assert (table.rows, table.complete, table.ct_version, table.changed) == (3, True, 7, False)
+
+
+def test_a_manifest_that_somebody_else_looks_at_while_it_is_made_is_waited_for(tmp_path: Path) -> None:
+    reading = threading.Event()
+
+    def look() -> None:
+        other = sqlite3.connect(tmp_path / "manifest.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        reading.set()
+        time.sleep(0.3)
+        other.execute("COMMIT")
+        other.close()
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    reading.wait()
+    with open_manifest(tmp_path) as manifest:
+        assert not manifest.tables()
+    looking.join()
 
 
 def test_rows_come_in_slices_with_the_types_they_were_staged_with(tmp_path: Path) -> None:
