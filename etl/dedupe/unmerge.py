@@ -16,6 +16,7 @@ import polars as pl
 
 from etl.dedupe.golden_rules import read_golden_rules
 from etl.dedupe.member_rows import open_member_parts, read_member_rows
+from etl.dedupe.unmerge_again import leave_out_done
 from etl.dedupe.unmerge_ids import allocate_groups
 from etl.dedupe.unmerge_model import SplitGroup, SplitMember, UnmergeRequest, UnmergeResult
 from etl.dedupe.unmerge_records import MergedMember, find_members
@@ -56,17 +57,17 @@ class Planned:
 
 
 def run_unmerge(settings: Settings, request: UnmergeRequest, progress: Progress) -> UnmergeResult:
-    """Take apart what `request` names; without `execute` only say what that would do.
+    """Take apart what `request` names; without `execute` only say what that would do. What was taken apart before stays as it is.
 
     Raises UsageError for what is not merged, RefusedError when a record to come out is not in the stage or decisions forbid it.
     """
     began = time.monotonic()
     if not request.execute:
         with open_sides(settings) as opened:
-            told = tuple(planned.told for planned in plan_members(opened, request, progress))
-        return UnmergeResult(False, told, 0, time.monotonic() - began)
+            plans, already = plan_members(opened, request, progress)
+        return UnmergeResult(False, tuple(planned.told for planned in plans), 0, time.monotonic() - began, already)
     with hold_load_lock(settings) as lock, open_sides(settings) as opened:
-        plans = plan_members(opened, request, progress)
+        plans, already = plan_members(opened, request, progress)
         members, decisions = [], 0
         progress.start("unmerge", len(plans), "members")
         for planned in plans:
@@ -76,7 +77,7 @@ def run_unmerge(settings: Settings, request: UnmergeRequest, progress: Progress)
             progress.advance("unmerge", 1)
             lock.keep()
         progress.finish("unmerge")
-    return UnmergeResult(True, tuple(members), decisions, time.monotonic() - began)
+    return UnmergeResult(True, tuple(members), decisions, time.monotonic() - began, already)
 
 
 def plan_unmerge(settings: Settings, request: UnmergeRequest, progress: Progress) -> tuple[SplitMember, ...]:
@@ -104,7 +105,15 @@ def open_sides(settings: Settings) -> Iterator[Opened]:
         yield Opened(settings, mapping, stage, live, connection, place)
 
 
-def plan_members(opened: Opened, request: UnmergeRequest, progress: Progress) -> list[Planned]:
+def plan_members(opened: Opened, request: UnmergeRequest, progress: Progress) -> tuple[list[Planned], tuple[str, ...]]:
+    """What is to be done, and what an earlier unmerge did already."""
+    left, already = leave_out_done(opened.connection, opened.place.schema, opened.place.state_schema, request)
+    if already and not left.members and not left.records:
+        return [], already
+    return plan_left(opened, left, progress), already
+
+
+def plan_left(opened: Opened, request: UnmergeRequest, progress: Progress) -> list[Planned]:
     """Cut every member into its groups, and find what belongs to each."""
     found = find_members(opened.connection, opened.place.schema, opened.place.state_schema, opened.mapping, request)
     records = pl.concat([member.records() for member in found])

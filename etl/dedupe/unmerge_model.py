@@ -64,12 +64,13 @@ class SplitMember:
 
 @dataclass(frozen=True)
 class UnmergeResult:
-    """Every member asked for. `decisions`: cannot-links written."""
+    """Every member asked for. `decisions`: cannot-links written. `already`: what an earlier unmerge did, as it was named."""
 
     executed: bool
     members: tuple[SplitMember, ...]
     decisions: int
     seconds: float
+    already: tuple[str, ...] = ()
 
     @property
     def done(self) -> int:

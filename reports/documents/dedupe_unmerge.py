@@ -29,6 +29,7 @@ def unmerge_document(result: UnmergeResult, lang: str) -> Document:
         figures=(
             Figure(tr(lang, "Members taken apart"), result.done if result.executed else len(result.members)),
             Figure(tr(lang, "Members left as they are"), result.left),
+            *already_figure(result, lang),
             Figure(tr(lang, "Rows that go back"), moved),
             Figure(tr(lang, "Decided: different people"), result.decisions, tr(lang, "so that no run joins them again")),
         ),
@@ -38,9 +39,17 @@ def unmerge_document(result: UnmergeResult, lang: str) -> Document:
     )
 
 
+def already_figure(result: UnmergeResult, lang: str) -> tuple[Figure, ...]:
+    """How many were named that need nothing; no figure when none were."""
+    told = tr(lang, "by an earlier unmerge, and left as they are; name records to take a member further apart")
+    return (Figure(tr(lang, "Taken apart before"), len(result.already), told),) if result.already else ()
+
+
 def verdict_of(result: UnmergeResult, lang: str) -> Verdict:
     """Whether all was taken apart."""
     count = f"{len(result.members):,}"
+    if result.already and not result.members:
+        return Verdict("ok", tr(lang, "All of it was taken apart before: there is nothing to do."))
     if not result.executed:
         undecided = sum(1 for member in result.members if member.undecided)
         if undecided:
@@ -114,7 +123,7 @@ def next_steps(result: UnmergeResult, lang: str) -> tuple[str, ...]:
                 "What came after the merge: `--later stay` leaves it with the member's id, `--later RECORD` names its owner.",
             )
         )
-    if not result.executed:
+    if not result.executed and result.members:
         steps.append(tr(lang, "Run the same command with --execute to do it."))
     elif result.done:
         steps.append(tr(lang, "Run `membershift reconcile invariants`: sums are as before."))

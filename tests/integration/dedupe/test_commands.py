@@ -260,7 +260,9 @@ def test_a_merge_is_taken_back_and_what_came_after_it_is_asked_about(
     done = typed.json("unmerge", quiet, changed, "--execute", "--by", "li.na", "--note", "sisters", expected=7)
     assert [member["done"] for member in done["members"]] == [True, False]
     assert [(one.kind, one.decided_by, one.note) for one in read_decisions(settings)] == [("cannot_link", "li.na", "sisters")]
-    assert "is not merged" in typed.run("unmerge", quiet, expected=2)
+    again = typed.json("unmerge", quiet, "--execute", "--by", "li.na")
+    assert (again["members"], again["already"]) == ([], [quiet]), "done already: the same command again changes nothing"
+    assert "is not merged" in typed.run("unmerge", "4000000000000", expected=2)
 
     screen = play(["unmerge", changed, "--execute", "--config", str(config)], ["92"], asked="[s]")
     assert "changed: phone" in screen
