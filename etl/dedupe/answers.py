@@ -6,7 +6,7 @@ import getpass
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from etl.dedupe.decisions import Decision, read_decisions, withdraw_decisions, write_decisions
+from etl.dedupe.decisions import Decision, read_decisions, withdraw_pairs, write_decisions
 from etl.dedupe.labels import Answer, Link, RecordRef, ordered
 from etl.dedupe.review_session import AnswerStore
 from etl.errors import UsageError
@@ -37,18 +37,17 @@ class DecisionStore:
         """Every decision that counts now, as an answer."""
         return tuple(decision.as_link() for decision in read_decisions(self._settings))
 
-    def store(self, links: Sequence[Link], notes: Mapping[Link, str] | None = None) -> int:
-        """Write answers in one transaction; an older decision about the same pair is withdrawn.
+    def store(self, links: Sequence[Link], notes: Mapping[Link, str] | None = None, withdrawn: Sequence[Link] = ()) -> int:
+        """Write answers, and take back those about `withdrawn`, in one transaction; an older decision about a pair is withdrawn.
 
         Raises RefusedError for contradictions with what was decided elsewhere meanwhile.
         """
-        return len(write_decisions(self._settings, [self._decision(link, (notes or {}).get(link, "")) for link in links]))
+        decisions = [self._decision(link, (notes or {}).get(link, "")) for link in links]
+        return len(write_decisions(self._settings, decisions, {ordered(link.left, link.right) for link in withdrawn}))
 
     def withdraw(self, links: Sequence[Link]) -> int:
         """Take the decisions about these pairs back; nothing is deleted."""
-        wanted = {ordered(link.left, link.right) for link in links}
-        standing = read_decisions(self._settings)
-        return withdraw_decisions(self._settings, [decision.decision_id for decision in standing if decision.pair in wanted])
+        return withdraw_pairs(self._settings, {ordered(link.left, link.right) for link in links})
 
     def _decision(self, link: Link, note: str) -> Decision:
         left, right = ordered(link.left, link.right)

@@ -5,7 +5,7 @@ Decisions are kept by legacy id, so that they hold whatever member ids do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
@@ -22,7 +22,10 @@ from etl.target.connect import connect_bulk
 DecisionKind = Literal["must_link", "cannot_link"]
 RecordKey = RecordRef
 STANDING: Final = """SELECT decision_id, kind, left_system, left_id, right_system, right_id, decided_at, decided_by, note
-FROM {state}.decision WHERE withdrawn_at IS NULL ORDER BY decision_id"""
+FROM {state}.decision WHERE withdrawn_at IS NULL{about} ORDER BY decision_id"""
+ABOUT: Final = " AND ((left_system, left_id) IN ({records}) OR (right_system, right_id) IN ({records}))"
+FEW_RECORDS: Final = 100
+"""Of decisions about more records than this, all are read at once: less work than to follow every chain."""
 PAIR_SCHEMA: Final = pl.Schema({"left": pl.Int64(), "right": pl.Int64(), "kind": pl.String()})
 
 
@@ -56,8 +59,13 @@ def read_decisions(settings: Settings) -> tuple[Decision, ...]:
         return standing_decisions(connection, settings.target.state_schema)
 
 
-def standing_decisions(connection: BulkConnection, state_schema: str) -> tuple[Decision, ...]:
-    """The same through a connection that is open."""
+def standing_decisions(
+    connection: BulkConnection, state_schema: str, about: Collection[RecordKey] | None = None
+) -> tuple[Decision, ...]:
+    """The same through a connection that is open; only those about one of these records, where they are given."""
+    records = sorted(about or ())
+    named = [value for record in records for value in (record.system, record.source_id)]
+    condition = "" if about is None else ABOUT.format(records=", ".join(["(%s, %s)"] * len(records)))
     return tuple(
         Decision(
             "must_link" if text(kind) == "must_link" else "cannot_link",
@@ -69,24 +77,43 @@ def standing_decisions(connection: BulkConnection, state_schema: str) -> tuple[D
             int(number),
         )
         for number, kind, left_system, left_id, right_system, right_id, at, by, note in connection.query(
-            sql(STANDING, {"state": state_schema})
+            sql(STANDING, {"state": state_schema}, about=condition), [*named, *named]
         )
     )
 
 
-def write_decisions(settings: Settings, decisions: Sequence[Decision]) -> tuple[Decision, ...]:
-    """Add decisions in one transaction; return those written, with their ids.
+def decisions_around(connection: BulkConnection, state_schema: str, records: Collection[RecordKey]) -> tuple[Decision, ...]:
+    """Those that say anything about these records, or about whoever is one with them: all that could contradict an answer about
+    them."""
+    found: dict[int, Decision] = {}
+    reached, new = set(records), set(records)
+    while new:
+        some = standing_decisions(connection, state_schema, new)
+        found |= {decision.decision_id: decision for decision in some}
+        new = {record for one in some if one.kind == "must_link" for record in one.pair} - reached
+        reached |= new
+    return tuple(found[number] for number in sorted(found))
+
+
+def write_decisions(
+    settings: Settings, decisions: Sequence[Decision], withdrawn: Collection[tuple[RecordKey, RecordKey]] = ()
+) -> tuple[Decision, ...]:
+    """Take back what stands on the pairs `withdrawn` and add decisions, in one transaction; return those written, with their ids.
 
     A standing decision on the same pair is withdrawn first; one of the same kind stands as it is, and nothing is written. Raises
     RefusedError, with the chain, when the decisions that would then stand contradict each other.
     """
     with connect_bulk(settings.target) as connection, connection.transaction():
+        take_back_pairs(connection, settings.target.state_schema, withdrawn)
         return add_decisions(connection, settings.target.state_schema, decisions)
 
 
 def add_decisions(connection: BulkConnection, state_schema: str, decisions: Sequence[Decision]) -> tuple[Decision, ...]:
-    """The same inside the caller's transaction."""
-    standing = {decision.pair: decision for decision in standing_decisions(connection, state_schema)}
+    """The same inside the caller's transaction, without withdrawing."""
+    records = {record for decision in decisions for record in decision.pair}
+    few = len(records) <= FEW_RECORDS
+    found = decisions_around(connection, state_schema, records) if few else standing_decisions(connection, state_schema)
+    standing = {decision.pair: decision for decision in found}
     wanted = {decision.pair: decision for decision in decisions}  # of several on one pair the last counts
     new = [decision for pair, decision in wanted.items() if pair not in standing or standing[pair].kind != decision.kind]
     kept = [decision for pair, decision in standing.items() if pair not in {one.pair for one in new}]
@@ -114,6 +141,20 @@ def withdraw_decisions(settings: Settings, ids: Sequence[int]) -> int:
     """Decisions that no longer hold; returns how many of them stood."""
     with connect_bulk(settings.target) as connection, connection.transaction():
         return take_back(connection, settings.target.state_schema, ids)
+
+
+def withdraw_pairs(settings: Settings, pairs: Collection[tuple[RecordKey, RecordKey]]) -> int:
+    """What stands on these pairs no longer holds; returns how many did. Each pair with the lesser record first."""
+    with connect_bulk(settings.target) as connection, connection.transaction():
+        return take_back_pairs(connection, settings.target.state_schema, pairs)
+
+
+def take_back_pairs(connection: BulkConnection, state_schema: str, pairs: Collection[tuple[RecordKey, RecordKey]]) -> int:
+    """The same inside the caller's transaction."""
+    if not pairs:
+        return 0
+    standing = standing_decisions(connection, state_schema)
+    return take_back(connection, state_schema, [decision.decision_id for decision in standing if decision.pair in pairs])
 
 
 def take_back(connection: BulkConnection, state_schema: str, ids: Sequence[int]) -> int:

@@ -100,8 +100,7 @@ def import_answers(path: Path, store: AnswerStore, records: Path, *, execute: bo
     refuse_contradictions([*kept, *stored])
     if execute:
         notes = {row.pair: row.note for row in changed}
-        store.withdraw(withdrawn)
-        store.store(stored, {link: notes[ordered(link.left, link.right)] for link in stored})
+        store.store(stored, {link: notes[ordered(link.left, link.right)] for link in stored}, withdrawn)
     return ImportedReview(
         execute,
         path.name,

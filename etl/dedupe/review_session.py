@@ -21,8 +21,9 @@ class AnswerStore(Protocol):
     def standing(self) -> tuple[Link, ...]:
         """Every answer that counts now."""
 
-    def store(self, links: Sequence[Link], notes: Mapping[Link, str] | None = None) -> int:
-        """Keep these answers, in place of older ones about the same pairs; return how many changed anything."""
+    def store(self, links: Sequence[Link], notes: Mapping[Link, str] | None = None, withdrawn: Sequence[Link] = ()) -> int:
+        """Keep these answers, in place of older ones about the same pairs, and take back those about `withdrawn`: all or nothing.
+        Return how many were kept that changed anything."""
 
     def withdraw(self, links: Sequence[Link]) -> int:
         """Take back the answers about these pairs; return how many there were."""

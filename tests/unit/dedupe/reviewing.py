@@ -24,7 +24,8 @@ class MemoryStore:
     def standing(self) -> tuple[Link, ...]:
         return tuple(self.links.values())
 
-    def store(self, links: Sequence[Link], notes: Mapping[Link, str] | None = None) -> int:
+    def store(self, links: Sequence[Link], notes: Mapping[Link, str] | None = None, withdrawn: Sequence[Link] = ()) -> int:
+        self.withdraw(withdrawn)
         self.notes += (notes or {}).values()
         self.links.update(latest(links))
         return len(links)
