@@ -26,8 +26,10 @@ lint: setup
 docs: setup ## Write docs/reference.md from the commands
 	@$(BIN)/python -m tools.reference
 
-proof: setup ## The slow proofs: kills at 50 random points, 1,000 planted differences, all sizes
+proof: ## The slow proofs: kills at 50 random points, 1,000 planted differences, all sizes; and deduplication on Spark
+	@bash tools/setup.sh spark
 	@$(BIN)/pytest -q -m proof --timeout=3600
+	@$(BIN)/pytest -q tests/integration/dedupe/test_spark.py
 
 bench: setup ## Measure the move against raw reads and writes and against its peers
 	@$(BIN)/python -m bench.move

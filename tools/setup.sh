@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Everything a bare Debian machine with Python 3.11 lacks, said aloud: system packages, uv, the locked environment.
 # Safe to repeat; a second run finds everything there, takes about a second and needs no network.
+# With the word spark: also Java and PySpark (a download of 450 MB), which only deduplication on Spark needs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+spark=${1:-}
 
 say() { printf 'setup: %s\n' "$*"; }
 has() { command -v "$1" >/dev/null; }
@@ -40,6 +42,7 @@ has pkg-config || need "pkg-config, to build mysqlclient" pkg-config
 for library in libssl.so.3:libssl3 libltdl.so.7:libltdl7 libkrb5.so.3:libkrb5-3 libgssapi_krb5.so.2:libgssapi-krb5-2; do
   ldconfig -p | grep -F "${library%%:*}" >/dev/null || need "a library of the SQL Server driver" "${library##*:}"
 done
+[ "$spark" != spark ] || has java || [ -x "${JAVA_HOME:-}/bin/java" ] || need "Java, for Spark" default-jre-headless
 
 if [ ${#missing[@]} -gt 0 ]; then
   say "this machine lacks"
@@ -77,5 +80,8 @@ if [ ! -x .venv/bin/membershift ]; then
   export UV_PYTHON="$python"
 fi
 # Compiled once here: else every start compiles what it imports (a second) wherever Python may not write bytecode.
-"$uv" sync --quiet --locked --all-extras --all-groups --compile-bytecode
+# PySpark stays where it was asked for once.
+extras=(--all-extras)
+[ "$spark" = spark ] || compgen -G ".venv/lib/python*/site-packages/pyspark" >/dev/null || extras+=(--no-extra spark)
+"$uv" sync --quiet --locked "${extras[@]}" --all-groups --compile-bytecode
 say "ready: .venv/bin/membershift --help"
