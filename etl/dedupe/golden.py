@@ -12,6 +12,7 @@ import polars as pl
 
 from etl.dedupe.golden_rules import ColumnRule, GoldenRules
 from etl.dedupe.result import LINEAGE_SCHEMA, Golden
+from etl.errors import RefusedError
 
 MEMBER: Final = "member_id"
 RECORD_KEY: Final = ("system", "source_id")
@@ -24,7 +25,8 @@ def golden_rows(rows: pl.DataFrame, rules: GoldenRules) -> Golden:
     """One row a member from the rows of its records.
 
     `rows`: columns of the member table, `member_id` already the survivor's, and besides `system` and `source_id` of each record.
-    The result has the same columns, without those two, in the same order and types, sorted by member_id.
+    The result has the same columns, without those two, in the same order and types, sorted by member_id. Raises RefusedError when
+    what adds up does not fit its column.
     """
     columns = [name for name in rows.columns if name not in (MEMBER, *RECORD_KEY)]
     ranked = rank_records(rows, rules)
@@ -63,11 +65,26 @@ def choose(ranked: pl.DataFrame, name: str, rule: ColumnRule, followers: Sequenc
     from."""
     said = ranked.filter(pl.col(name).is_not_null())
     if rule.rule == "sum":
-        return said.group_by(MEMBER).agg(pl.col(name).sum().cast(ranked.schema[name], strict=False))
+        return add_up(said, name)
     merit = merit_of(name, rule)
     if merit is not None:
         said = said.with_columns(merit.alias(MERIT)).filter(pl.col(MERIT) == pl.col(MERIT).max().over(MEMBER))
     return said.unique(MEMBER, keep="first", maintain_order=True).select(MEMBER, *RECORD_KEY, name, *followers)
+
+
+def add_up(said: pl.DataFrame, name: str) -> pl.DataFrame:
+    """member_id and the sum of a column that has no NULL. Raises RefusedError when a sum has more digits than the column."""
+    kind = said.schema[name]
+    wide = pl.Int128() if kind.is_integer() else kind  # decimals add up to 38 digits, integers of 32 and 64 bits would wrap
+    sums = said.group_by(MEMBER).agg(pl.col(name).cast(wide).sum().cast(kind, strict=False))
+    unfit = sums[name].null_count()
+    if unfit:
+        raise RefusedError(
+            f"Column {name}: the sum of all records of a member does not fit for {unfit:,} of the merged members ({kind}).",
+            f"Look for absurd values of {name} in the legacy rows, widen the column on the target, or give it another rule than "
+            "sum in dedupe/golden.toml of the mapping.",
+        )
+    return sums
 
 
 def merit_of(name: str, rule: ColumnRule) -> pl.Expr | None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from decimal import Decimal
 from typing import Any
 
 import polars as pl
+import pytest
 
 from etl.dedupe.decisions import Decision, RecordKey, write_decisions
 from etl.dedupe.result import DedupeRequest, DedupeResult
 from etl.dedupe.run import run_dedupe
 from etl.dedupe.runs import read_dedupe_runs
+from etl.errors import RefusedError
 from etl.load.model import LoadRequest
 from etl.load.run import run_load
 from etl.progress import Silent
@@ -19,7 +22,7 @@ from etl.stage.read import open_stage
 from etl.target.bulk import BulkConnection
 from tests.integration.load.stage_data import stage_table
 
-CARDS = "pos.dbo.PosMember"
+CARDS, MEMBERS = "pos.dbo.PosMember", "crm.dbo.Member"
 
 CONTENT = {
     "member_source": ("source, source_id, member_id, valid_from, linked_by", "dedupe_m"),
@@ -101,6 +104,27 @@ def test_points_and_money_of_merged_members_are_the_sum_of_their_records(setting
     ))  # fmt: skip
     assert len(ids) > 100
     assert all_points == merged + singles
+
+
+@pytest.mark.parametrize("small_write_rows", [200_000, 0], ids=["in one transaction", "in new tables"])
+def test_money_beyond_what_its_column_holds_is_refused_before_anything_is_written(
+    settings: Settings, target: BulkConnection, small_write_rows: int
+) -> None:
+    limits = DedupeSettings(threads=2, memory_limit_gib=1, small_write_rows=small_write_rows)
+    settings = settings.model_copy(update={"dedupe": limits})
+    with open_stage(settings) as stage:
+        (table,) = (one for one in stage.tables() if str(one.name) == MEMBERS)
+        members = pl.concat([frame for chunk in table.chunks for frame in stage.read(chunk, tuple(table.schema.names))])
+    rich = pl.lit(Decimal("900000000000000.0000"), members.schema["Balance"])  # each alone fits DECIMAL(19,4)
+    stage_table(settings, MEMBERS, members.with_columns(rich.alias("Balance")), ("MemberId",))
+
+    with pytest.raises(RefusedError, match=r"Column balance: .* of the merged members") as refused:
+        dedupe(settings)
+
+    assert "golden.toml" in refused.value.remedy
+    assert all(not rows for rows in content(target).values())
+    with pytest.raises(RefusedError, match="Column balance"):
+        dedupe(settings, execute=False)
 
 
 def test_a_cannot_link_keeps_two_apart_for_ever(settings: Settings, target: BulkConnection) -> None:

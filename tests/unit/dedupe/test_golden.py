@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from etl.dedupe.golden import golden_rows
 from etl.dedupe.golden_rules import parse_golden_rules, read_golden_rules
-from etl.errors import ConfigurationError
+from etl.errors import ConfigurationError, RefusedError
 from etl.settings import Settings, SourceSettings, TargetSettings
 
 SETTINGS = Settings(
@@ -109,3 +109,20 @@ def test_a_mistake_in_the_rules_is_told(text: str, hint: str) -> None:
         parse_golden_rules(Path("golden.toml"), text)
 
     assert hint in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "value"),
+    [
+        ("balance", pl.Decimal(19, 4), Decimal("900000000000000")),
+        ("points", pl.Int64(), 2**63 - 1),
+        ("points", pl.Int32(), 2**31 - 1),
+    ],
+)
+def test_a_sum_that_does_not_fit_is_refused_not_cut_or_wrapped(column: str, kind: pl.DataType, value: object) -> None:
+    rows = ROWS.with_columns(pl.when(pl.col("member_id") == 7).then(pl.lit(value, kind)).otherwise(pl.lit(1, kind)).alias(column))
+
+    with pytest.raises(RefusedError, match=f"Column {column}: .* for 1 of the merged members") as refused:
+        golden_rows(rows, RULES)
+
+    assert str(value) not in f"{refused.value} {refused.value.remedy}"
