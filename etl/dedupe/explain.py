@@ -9,6 +9,7 @@ import polars as pl
 
 from etl.dedupe.database import open_database, read_frame
 from etl.dedupe.model import Comparison, FieldWeight, Level, Limits
+from etl.dedupe.record_files import scan_records
 from etl.dedupe.trained_model import TrainedModel
 from etl.dedupe.vectors import gamma_sql
 from etl.errors import UsageError
@@ -21,7 +22,7 @@ def explain_pair(records: Path, model: TrainedModel, left: int, right: int) -> t
 
     Works for any two records, whether a blocking rule finds them or not. Raises UsageError for a number that is no record.
     """
-    pair = pl.scan_parquet(records).filter(pl.col("record").is_in([left, right])).collect()
+    pair = scan_records(records).filter(pl.col("record").is_in([left, right])).collect()
     found = {row["record"]: row for row in pair.to_dicts()}
     for number in (left, right):
         if number not in found:
@@ -40,7 +41,7 @@ def pair_gammas(records: Path, model: TrainedModel, left: int, right: int) -> di
     columns = sorted({column for comparison in model.comparison_set.comparisons for column in comparison.columns})
     sides = ", ".join(f'{side}."{column}" AS "{column}_{side}"' for column in columns for side in "lr")
     gammas = ", ".join(gamma_sql(comparison) for comparison in model.comparison_set.comparisons)
-    wanted = pl.scan_parquet(records).filter(pl.col("record").is_in([left, right])).select("record", *columns).collect()
+    wanted = scan_records(records).filter(pl.col("record").is_in([left, right])).select("record", *columns).collect()
     with open_database(Limits(threads=1, memory="256MB"), records.parent) as connection:
         connection.register("pair", wanted.to_arrow())
         low, high = min(left, right), max(left, right)

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from etl.dedupe.model import BlockingRule
+from etl.dedupe.record_files import scan_records
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Reach:
 def measure_reach(records: Path, rules: Sequence[BlockingRule]) -> Reach:
     """Count over records.parquet. A rule's `where` is left aside: what shares its columns counts as found."""
     columns = sorted({column for rule in rules for column in rule.on})
-    frame = pl.scan_parquet(records).filter("accepted").select(columns).collect()
+    frame = scan_records(records).filter("accepted").select(columns).collect()
     has_key, shares = pl.lit(False), pl.lit(False)
     for rule in rules:
         complete = pl.all_horizontal(pl.col(column).is_not_null() for column in rule.on)
@@ -51,7 +52,7 @@ def measure_reach(records: Path, rules: Sequence[BlockingRule]) -> Reach:
 def split_missed(records: Path, rules: Sequence[BlockingRule], missed: pl.DataFrame) -> tuple[int, int]:
     """Of pairs (left, right) that were missed: how many share no key of any rule, and how many do."""
     columns = sorted({column for rule in rules for column in rule.on})
-    frame = pl.scan_parquet(records).select("record", *columns).collect()
+    frame = scan_records(records).select("record", *columns).collect()
     sides = [frame.rename({"record": side, **{column: f"{column}_{side}" for column in columns}}) for side in ("left", "right")]
     both = missed.select("left", "right").join(sides[0], on="left").join(sides[1], on="right")
     found = pl.any_horizontal(

@@ -16,6 +16,7 @@ from etl.dedupe.metrics import Quality, Surplus, quality_by_truth, read_truth
 from etl.dedupe.model import BlockingRule, SystemCount
 from etl.dedupe.model_view import model_of_run
 from etl.dedupe.reach import Reach, measure_reach, split_missed
+from etl.dedupe.record_files import scan_records
 from etl.dedupe.review import read_frame, read_review
 from etl.dedupe.sample import pairs_of_clusters, read_clusters, read_sample, sample_quality
 from etl.dedupe.stakes import Stake, read_stakes
@@ -128,7 +129,7 @@ def standing_or_none(settings: Settings) -> tuple[Decision, ...] | None:
 
 def read_systems(folder: Path) -> tuple[SystemCount, ...]:
     """Records of each system."""
-    records = pl.scan_parquet(folder / "records.parquet").select("system", "accepted")
+    records = scan_records(folder / "records.parquet").select("system", "accepted")
     counted = records.group_by("system").agg(pl.len(), pl.col("accepted").sum()).sort("system").collect()
     return tuple(SystemCount(system, int(rows), int(accepted)) for system, rows, accepted in counted.iter_rows())
 
@@ -157,7 +158,7 @@ def numbers_of(folder: Path, answers: Mapping[tuple[RecordRef, RecordRef], Answe
         schema=dict.fromkeys(("ls", "li", "rs", "ri"), pl.String),
         orient="row",
     )
-    records = pl.scan_parquet(folder / "records.parquet").select("record", "system", "source_id")
+    records = scan_records(folder / "records.parquet").select("record", "system", "source_id")
     one = keys.lazy().join(records, left_on=["ls", "li"], right_on=["system", "source_id"]).rename({"record": "a"})
     both = one.join(records, left_on=["rs", "ri"], right_on=["system", "source_id"]).rename({"record": "b"})
     return both.select(pl.min_horizontal("a", "b").alias("left"), pl.max_horizontal("a", "b").alias("right")).collect()

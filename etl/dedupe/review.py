@@ -12,6 +12,7 @@ import polars as pl
 
 from etl.dedupe.labels import Answer, RecordRef
 from etl.dedupe.model import Field
+from etl.dedupe.record_files import scan_records
 from etl.errors import ConfigurationError, UsageError
 from etl.masking import mask
 from etl.personal_files import read_personal_file
@@ -75,7 +76,7 @@ def read_records_of(folder: Path, numbers: Sequence[int] | pl.Series) -> pl.Data
     path = folder / "records.parquet"
     if not path.is_file():
         raise ConfigurationError(f"{path} does not exist.", NEVER_RUN)
-    return pl.scan_parquet(path).filter(pl.col("record").is_in(wanted.implode())).collect()
+    return scan_records(path).filter(pl.col("record").is_in(wanted.implode())).collect()
 
 
 def find_record(folder: Path, wanted: RecordRef) -> int:
@@ -83,10 +84,10 @@ def find_record(folder: Path, wanted: RecordRef) -> int:
     path = folder / "records.parquet"
     if not path.is_file():
         raise ConfigurationError(f"{path} does not exist.", NEVER_RUN)
-    of_system = pl.scan_parquet(path).select("record", "system", "source_id").filter(pl.col("system") == wanted.system)
+    of_system = scan_records(path).select("record", "system", "source_id").filter(pl.col("system") == wanted.system)
     found = of_system.filter(pl.col("source_id") == wanted.source_id).collect()
     if found.is_empty():
-        systems = pl.scan_parquet(path).select("system").unique().collect().get_column("system").sort().to_list()
+        systems = scan_records(path).select("system").unique().collect().get_column("system").sort().to_list()
         raise UsageError(
             f"There is no record {wanted} in the last run.",
             f"Systems are: {', '.join(systems)}. Keys are as the source has them; a new record needs `membershift dedupe run`.",

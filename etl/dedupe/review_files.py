@@ -12,6 +12,7 @@ import polars as pl
 
 from etl.dedupe.answers import answers_by_pair
 from etl.dedupe.labels import Answer, Link, RecordRef, ordered, parse_record, refuse_contradictions
+from etl.dedupe.record_files import scan_records
 from etl.dedupe.review import NEVER_RUN
 from etl.dedupe.review_book import (
     ANSWER_HEADER,
@@ -195,7 +196,7 @@ def refuse_unknown_records(rows: Sequence[AnswerRow], records: Path, file: str) 
         schema={"row": pl.Int64, "system": pl.String, "source_id": pl.String},
         orient="row",
     )
-    known = pl.scan_parquet(records).select("system", "source_id")
+    known = scan_records(records).select("system", "source_id")
     unknown = asked.lazy().join(known, on=["system", "source_id"], how="anti").collect().get_column("row").unique().sort()
     if len(unknown):
         numbers = ", ".join(map(str, unknown.head(MOST_TOLD).to_list()))

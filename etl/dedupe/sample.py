@@ -17,7 +17,9 @@ import polars as pl
 
 from etl.dedupe.labels import Answer, RecordRef, ordered
 from etl.dedupe.metrics import Band, Quality, quality_by_labels
-from etl.dedupe.review import read_frame
+from etl.dedupe.record_files import BASE, FRESH, scan_records
+from etl.dedupe.review import NEVER_RUN, read_frame
+from etl.errors import ConfigurationError
 from etl.personal_files import read_personal_file, write_personal_file
 
 SAMPLE_FILE: Final = "sample.parquet"
@@ -36,7 +38,10 @@ class Drawn:
 
 def read_clusters(folder: Path) -> pl.DataFrame:
     """record, system, source_id, cluster of every accepted record of the last run; a record alone is a cluster of its own."""
-    records = read_frame(folder / "records.parquet").filter("accepted").select("record", "system", "source_id")
+    path = folder / BASE
+    if not path.is_file():
+        raise ConfigurationError(f"{path} does not exist.", NEVER_RUN)
+    records = scan_records(path).filter("accepted").select("record", "system", "source_id").collect()
     clusters = read_frame(folder / "clusters.parquet").select("record", "cluster")
     return records.join(clusters, on="record", how="left", maintain_order="left").with_columns(
         pl.coalesce("cluster", "record").alias("cluster")
@@ -100,7 +105,9 @@ def draw_sample(folder: Path, size: int, seed: int, match_weight: float) -> Draw
 def run_mark(folder: Path) -> str:
     """What tells one run's result from another's: the same records in the same clusters are the same run."""
     mark = hashlib.sha256()
-    for name in ("records.parquet", "clusters.parquet"):
+    for name in (BASE, FRESH, "clusters.parquet"):
+        if name == FRESH and not (folder / FRESH).is_file():
+            continue
         with read_personal_file(folder / name) as file:
             for block in iter(lambda: file.read(1 << 20), b""):
                 mark.update(block)
