@@ -6,15 +6,16 @@ import hashlib
 from datetime import date
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from etl.errors import ConfigurationError
 from etl.mapping.mistakes import mistake, unknown
-from etl.mapping.model import Mapping, MemberSystem, TableMapping
+from etl.mapping.model import Mapping, MemberSystem, Part, TableMapping
 from etl.mapping.read_file import Table, read_file
 from etl.mapping.read_part import Shared, read_part
 from etl.mapping.transforms.zones import known_zone
 from etl.settings import MappingSettings
+from etl.sync.rules import MODES, RULES, Mode, Rule, SyncRules
 
 SHARED_FILE: Final = "mapping.toml"
 CANONICAL: Final = ("code", "integer", "guid", "text", "upper", "lower")
@@ -87,7 +88,7 @@ def read_shared(table: Table, settings: MappingSettings) -> Shared:
 
 def read_system(table: Table, name: str) -> MemberSystem:
     """A [members.<name>]."""
-    table.allow("a member system", ("table", "key", "as", "ids", "since"))
+    table.allow("a member system", ("table", "key", "as", "ids", "since", "new_key"))
     canonical = table.one_of("as", CANONICAL)
     return MemberSystem(
         name=name,
@@ -97,7 +98,18 @@ def read_system(table: Table, name: str) -> MemberSystem:
         ids="keep" if table.one_of("ids", ("keep", "allocate")) == "keep" else "allocate",
         since=table.text("since"),
         place=table.place(),
+        new_key=read_new_key(table),
     )
+
+
+def read_new_key(table: Table) -> str | None:
+    """`new_key`: a text with the place {member_id}."""
+    if "new_key" not in table.values:
+        return None
+    template = table.text("new_key")
+    if "{member_id}" not in template:
+        raise mistake(table.place("new_key"), "new_key needs {member_id}, so that every key differs.", 'Write "M{member_id}".')
+    return template
 
 
 def ordered_files(shared: Table, files: set[str]) -> list[str]:
@@ -116,7 +128,7 @@ def ordered_files(shared: Table, files: set[str]) -> list[str]:
 
 def read_table(table: Table, shared: Shared) -> TableMapping:
     """A file: one target table and its parts."""
-    table.allow("a mapping file", ("target", "key", "part"))
+    table.allow("a mapping file", ("target", "key", "part", "sync"))
     target, key = table.text("target"), table.texts("key")
     parts = tuple(read_part(part, target, key, shared) for part in table.tables("part"))
     if not parts:
@@ -125,7 +137,22 @@ def read_table(table: Table, shared: Shared) -> TableMapping:
     for at, part in enumerate(parts):
         if part.name in names[:at]:
             raise mistake(part.place, f"two parts are called {part.name}.", "Name each differently.")
-    return TableMapping(target, parts)
+    return TableMapping(target, parts, read_sync(table.table("sync"), parts))
+
+
+def read_sync(table: Table, parts: tuple[Part, ...]) -> SyncRules:
+    """[sync]: how the table is kept in step. Raises ConfigurationError."""
+    table.allow("[sync]", ("mode", "default", "rules"))
+    mapped = {column.target: None for part in parts for column in part.columns}
+    rules = table.table("rules")
+    for column in rules.values:
+        if column not in mapped:
+            raise unknown(rules.place(column), "target column", column, mapped, " in [sync.rules]")
+    return SyncRules(
+        mode=cast(Mode, table.one_of("mode", MODES, "both")),
+        default=cast(Rule, table.one_of("default", RULES, "latest")),
+        columns={column: cast(Rule, rules.one_of(column, RULES)) for column in rules.values},
+    )
 
 
 def check_systems(tables: tuple[TableMapping, ...], shared: Shared) -> None:

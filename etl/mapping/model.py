@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from etl.names import SourceTable
+from etl.sync.rules import SyncRules
 
 Argument = str | int | float | bool | tuple[str, ...] | MappingType[str, str]
 """Value of an argument of a transform, as written in the file; lists become tuples."""
@@ -46,6 +47,7 @@ class MemberSystem:
     ids: Literal["keep", "allocate"]
     since: str
     place: Place
+    new_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -126,10 +128,11 @@ class Part:
 
 @dataclass(frozen=True)
 class TableMapping:
-    """All parts that fill one target table."""
+    """All parts that fill one target table. `sync`: how it is kept in step while both sides take writes."""
 
     target: str
     parts: tuple[Part, ...]
+    sync: SyncRules = field(default_factory=SyncRules)
 
 
 @dataclass(frozen=True)

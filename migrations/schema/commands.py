@@ -135,7 +135,7 @@ def schema_status(target: TargetSettings) -> SchemaStatus:
                 TableRows(schema, table, count_rows(connection.scalar, schema, table) if (schema, table) in live else None)
                 for schema, table in ((names.of(model.role), model.name) for model in TABLES)
             ),
-            drift=find_drift(live, names, indexes) if revision else (),
+            drift=find_drift(live, names, indexes, frozenset(revisions.created_tables(steps))),
         )
 
 

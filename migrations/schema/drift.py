@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from etl.target.bulk import BulkConnection
 from etl.target.columns import text_of
 from migrations.schema.model import ColumnModel, TableModel
-from migrations.schema.names import SchemaNames
+from migrations.schema.names import Role, SchemaNames
 from migrations.schema.tables import TABLES
 
 COLUMNS_QUERY: Final = """\
@@ -77,14 +77,18 @@ def live_column(row: Sequence[Any]) -> ColumnModel:
 
 
 def find_drift(
-    live: Mapping[tuple[str, str], LiveTable], names: SchemaNames, indexes: Mapping[str, Mapping[str, str]]
+    live: Mapping[tuple[str, str], LiveTable],
+    names: SchemaNames,
+    indexes: Mapping[str, Mapping[str, str]],
+    created: Collection[tuple[Role, str]],
 ) -> tuple[Drift, ...]:
-    """Compare the live tables with the model; `indexes` are the secondary ones that must be there, by business table.
+    """Compare the live tables with the model, those that the revisions so far have `created`; `indexes` are the secondary ones
+    that must be there, by business table.
 
     Tables and indexes beyond the model are nobody's mistake; a column beyond it is, because loads would leave it empty.
     """
     drifts: list[Drift] = []
-    for model in TABLES:
+    for model in (model for model in TABLES if (model.role, model.name) in created):
         found = live.get((names.of(model.role), model.name))
         label = f"{names.of(model.role)}.{model.name}"
         if found is None:

@@ -1,4 +1,4 @@
-"""Our own tables at the newest revision: runs, checkpoints, quarantine, ids, and what deduplication decided."""
+"""Our own tables at the newest revision: runs, checkpoints, quarantine, ids, what deduplication decided, and how far sync is."""
 
 from __future__ import annotations
 
@@ -146,5 +146,80 @@ STATE_TABLES: Final = (
         model_version varchar(32) not null
         model_sha char(64) not null
         details mediumtext""",
+    ),
+    table(
+        "state",
+        "sync_position",
+        key="name",
+        unique=(),
+        sync=False,
+        columns="""
+        name varchar(200) not null
+        position bigint not null
+        detail varchar(400)
+        at datetime(6) not null""",
+    ),
+    table(
+        "state",
+        "sync_control",
+        key="name",
+        unique=(),
+        sync=False,
+        columns="""
+        name varchar(32) not null
+        value varchar(400) not null
+        at datetime(6) not null
+        by_whom varchar(64) not null""",
+    ),
+    table(
+        "state",
+        "sync_base",
+        key="table_name, row_key",
+        unique=(),
+        sync=False,
+        columns="""
+        table_name varchar(64) not null
+        row_key varchar(200) not null
+        hashes varbinary(2000) not null
+        counters varchar(1000)""",
+    ),
+    table(
+        "state",
+        "sync_conflict",
+        key="conflict_id",
+        unique=(),
+        sync=False,
+        columns="""
+        conflict_id bigint not null
+        direction varchar(8) not null
+        table_name varchar(64) not null
+        row_key varchar(200) not null
+        column_names varchar(1000) not null
+        rule varchar(32) not null
+        winner varchar(8) not null
+        source_image mediumtext
+        target_image mediumtext
+        found_at datetime(6) not null
+        settled_at datetime(6)
+        settled_by varchar(64)
+        note varchar(400)""",
+    ),
+    table(
+        "state",
+        "sync_dead_letter",
+        key="letter_id",
+        unique=("direction, part, row_key",),
+        sync=False,
+        columns="""
+        letter_id bigint not null
+        direction varchar(8) not null
+        part varchar(96) not null
+        row_key varchar(200) not null
+        reason varchar(40) not null
+        detail varchar(400) not null
+        attempts bigint not null
+        first_at datetime(6) not null
+        last_at datetime(6) not null
+        settled_at datetime(6)""",
     ),
 )

@@ -1,0 +1,1 @@
+"""Keep SQL Server and TiDB in step, both ways: docs/sync.md explains the protocol."""

@@ -1,0 +1,36 @@
+"""What a mapping says about sync, as data: [sync] and [sync.rules] of a table's file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, get_args
+
+Mode = Literal["both", "append", "source"]
+"""How rows of a target table change. "both": on either side. "append": they are inserted on either side, and seldom changed
+later, by the side that made them. "source": on the legacy side only."""
+
+Rule = Literal["latest", "source", "target", "sum", "least", "greatest"]
+"""Whose value a column takes when both sides changed it. "latest": of the side that changed the row last. "sum": the column is a
+counter, to which each side adds. "least", "greatest": the stricter of two values, such as a consent taken back."""
+
+MODES: Final[tuple[Mode, ...]] = get_args(Mode)
+RULES: Final[tuple[Rule, ...]] = get_args(Rule)
+
+
+@dataclass(frozen=True)
+class SyncRules:
+    """How a target table is kept in step. `columns`: rules of single columns, `default` that of all others."""
+
+    mode: Mode = "both"
+    default: Rule = "latest"
+    columns: Mapping[str, Rule] = field(default_factory=dict)
+
+    def rule(self, column: str) -> Rule:
+        """The rule of a column."""
+        return self.columns.get(column, self.default)
+
+    @property
+    def counters(self) -> tuple[str, ...]:
+        """Columns to which each side adds."""
+        return tuple(name for name, rule in self.columns.items() if rule == "sum")
