@@ -14,6 +14,7 @@ from typing import Self
 
 import polars as pl
 
+from etl.dedupe.result import LINEAGE_SCHEMA, Golden
 from etl.reconcile.by_key import read_expected_by_key
 from etl.reconcile.expected import SYSTEM, Expectation, ExpectedBatch, ReadsArrow, read_lookups
 from etl.reconcile.plan import LINK, PART, SOURCE, PartPlan, TablePlan
@@ -21,9 +22,10 @@ from etl.reconcile.registry import Registry
 from etl.reconcile.spill import Spill
 from etl.settings import Settings
 
-Survive = Callable[[pl.DataFrame], pl.DataFrame]
+OpenSource = Callable[[str], AbstractContextManager[ReadsArrow]]
+Survive = Callable[[pl.DataFrame], Golden]
 """From rows of merged members (the table's columns, `system`, `source_id`; the key is the member they belong to) to one golden
-record each (the table's columns)."""
+record each (the table's columns), with its lineage."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,7 @@ def read_survive(settings: Settings) -> Survive:
 
     rules = read_golden_rules(settings)
 
-    def survive(rows: pl.DataFrame) -> pl.DataFrame:
-        return fold(rows, rules).rows
-
-    return survive
+    return lambda rows: fold(rows, rules)
 
 
 class Aside:
@@ -95,11 +94,15 @@ class Aside:
 
 def golden_rows(plan: TablePlan, survive: Survive, aside: pl.DataFrame) -> pl.DataFrame:
     """Expected rows of merged members. No one legacy row is theirs: PART, SOURCE and LINK are NULL."""
-    names = plan.schema.names()
-    golden = survive(aside.select(*names, pl.col(SYSTEM).alias("system"), pl.col(LINK).alias("source_id")))
-    return golden.select(names).with_columns(
+    golden = survive(as_records(plan, aside)).rows
+    return golden.select(plan.schema.names()).with_columns(
         pl.lit(None, pl.UInt8).alias(PART), pl.lit(None, pl.String).alias(SOURCE), pl.lit(None, pl.String).alias(LINK)
     )
+
+
+def as_records(plan: TablePlan, aside: pl.DataFrame) -> pl.DataFrame:
+    """Rows of merged members in the form that survivorship takes."""
+    return aside.select(*plan.schema.names(), pl.col(SYSTEM).alias("system"), pl.col(LINK).alias("source_id"))
 
 
 def is_golden(row: Mapping[str, object]) -> bool:
@@ -108,13 +111,25 @@ def is_golden(row: Mapping[str, object]) -> bool:
 
 
 def read_golden(
-    merged: Merged,
-    open_source: Callable[[str], AbstractContextManager[ReadsArrow]],
-    expectation: Expectation,
-    members: pl.Series,
-    batch_rows: int,
+    merged: Merged, open_source: OpenSource, expectation: Expectation, members: pl.Series, batch_rows: int
 ) -> list[pl.DataFrame]:
     """Golden records of these members, their legacy rows read anew; nothing for those that are not merged."""
+    rows = read_aside(merged, open_source, expectation, members, batch_rows)
+    return [] if rows is None else [golden_rows(expectation.plan, merged.survive, rows)]
+
+
+def read_lineage(
+    merged: Merged, open_source: OpenSource, expectation: Expectation, members: pl.Series, batch_rows: int
+) -> pl.DataFrame:
+    """Where the values of these golden records come from (LINEAGE_SCHEMA), their legacy rows read anew."""
+    rows = read_aside(merged, open_source, expectation, members, batch_rows)
+    return pl.DataFrame(schema=LINEAGE_SCHEMA) if rows is None else merged.survive(as_records(expectation.plan, rows)).lineage
+
+
+def read_aside(
+    merged: Merged, open_source: OpenSource, expectation: Expectation, members: pl.Series, batch_rows: int
+) -> pl.DataFrame | None:
+    """All legacy rows of these members as they are now; None when none of them is merged."""
     plan, records = expectation.plan, merged.registry.records_of(members)
     aside: list[pl.DataFrame] = []
     for part in plan.parts:
@@ -128,7 +143,7 @@ def read_golden(
             met = (batch.aside for batch in batches if batch.aside is not None)
             aside.extend(rows.join(wanted, left_on=LINK, right_on="source_id", how="semi") for rows in met)
     rows = [rows for rows in aside if not rows.is_empty()]
-    return [golden_rows(plan, merged.survive, pl.concat(rows).unique([SYSTEM, LINK], maintain_order=True))] if rows else []
+    return pl.concat(rows).unique([SYSTEM, LINK], maintain_order=True) if rows else None
 
 
 def read_records(

@@ -11,11 +11,12 @@ import polars as pl
 from etl.load.rejects import settle
 from etl.progress import Progress
 from etl.reconcile.differences import ReconcileResult
+from etl.reconcile.lineage import lineage_of
 from etl.reconcile.outcome import CROSSWALK, Examined
 from etl.reconcile.plan import PART, SOURCE
 from etl.reconcile.quarantine import key_texts
 from etl.reconcile.run import Compared, ReconcileRequest, again, compare, describe, now_of
-from etl.reconcile.second_look import legacy_rows
+from etl.reconcile.second_look import Now, legacy_rows
 from etl.reconcile.write_rows import ROWS_PER_TRANSACTION, RowWriter, Written
 from etl.settings import Settings
 from etl.source.connect import Source, open_source
@@ -76,7 +77,8 @@ def run_repair(settings: Settings, request: RepairRequest, progress: Progress) -
         if not request.execute:
             return RepairResult(False, planned, compared.result, None, compared.result.total_differences)
         with connect_bulk(settings.target) as target:
-            done = tuple(repair for one in compared.examined for repair in repair_table(settings, target, one, request, progress))
+            now = now_of(settings, source, target)
+            done = tuple(repair for one in compared.examined for repair in repair_table(settings, now, one, request, progress))
             after = compare_again(settings, source, target, compared)
     left = {table.table: table.differing for table in after.tables}
     tables = tuple(
@@ -121,14 +123,14 @@ def missing_rows(examined: Examined, *, known: bool) -> pl.DataFrame:
 
 
 def repair_table(
-    settings: Settings, target: BulkConnection, examined: Examined, request: RepairRequest, progress: Progress
+    settings: Settings, now: Now, examined: Examined, request: RepairRequest, progress: Progress
 ) -> Iterator[TableRepair]:
-    """Write the differing rows of one table, and the crosswalk's when it defines members.
+    """Write the differing rows of one table, and the crosswalk's when it defines members; golden records with their lineage.
 
     Crosswalk first, since everything follows it; deletes before updates and inserts, since an extra row may hold a unique value.
     """
     comparison, findings = examined.comparison, examined.comparison.findings
-    writer = RowWriter(target, settings.target.schema_name, comparison.plan)
+    writer = RowWriter(now.target, settings.target.schema_name, comparison.plan, lineage_of(now, comparison))
     names = comparison.plan.schema.names()
 
     def write(frame: pl.DataFrame, one: Callable[[int, pl.DataFrame], Written]) -> Written:

@@ -48,8 +48,7 @@ def look_again(now: Now, before: Comparison, *, find_sources: bool) -> Compariso
     What `before` counted but did not keep stays counted.
     """
     plan, findings = before.plan, before.findings
-    crosswalk = Corrections(LookupNow(now.target, now.schema))
-    crosswalk.correct(before.wrong_links)
+    crosswalk = corrections_now(now, before)
     quarantine = Quarantine(now.target, now.state_schema, plan)
     expected, refused = reread(now, plan, crosswalk, legacy_rows(before))
     if find_sources and not findings.extra.frame.is_empty():
@@ -73,6 +72,13 @@ def look_again(now: Now, before: Comparison, *, find_sources: bool) -> Compariso
             refused=Rows(still_refused.height + before.tally.refused.count - before.tally.refused.frame.height, still_refused),
         ),
     )
+
+
+def corrections_now(now: Now, before: Comparison) -> Corrections:
+    """The crosswalk as it is, with what was found to be wrong in it put right."""
+    crosswalk = Corrections(LookupNow(now.target, now.schema))
+    crosswalk.correct(before.wrong_links)
+    return crosswalk
 
 
 def plan_limit(before: Comparison) -> int:

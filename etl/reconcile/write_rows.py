@@ -12,6 +12,7 @@ from etl.load.crosswalk import DEDUPE
 from etl.names import backtick
 from etl.reconcile.actual import read_actual_by_key
 from etl.reconcile.describe import same
+from etl.reconcile.lineage import Lineage
 from etl.reconcile.match import equal_pairs
 from etl.reconcile.members import WrongLink
 from etl.reconcile.plan import TablePlan
@@ -41,11 +42,13 @@ class Written:
 
 @dataclass(frozen=True)
 class RowWriter:
-    """Writes rows of one table. Each call is one transaction, and may be done again as a whole."""
+    """Writes rows of one table, golden records with their `lineage`. Each call is one transaction, and may be done again as a
+    whole."""
 
     target: BulkConnection
     schema: str
     plan: TablePlan
+    lineage: Lineage | None = None
 
     def update(self, wanted: pl.DataFrame, seen: pl.DataFrame) -> Written:
         """Make rows as row i of `wanted` says, where they are still as row i of `seen` says."""
@@ -56,6 +59,7 @@ class RowWriter:
             rows = {row["row"]: row for row in seen.with_row_index("row").iter_rows(named=True)}
             statements = [update_row(self.schema, self.plan, wanted.row(place, named=True), rows[place]) for place in unchanged]
             written = self.run(statements)
+            self.renew_lineage(wanted[sorted((*done, *unchanged))])
             return written + Written(len(done), wanted.height - len(done) - len(unchanged))
 
         return self.in_transaction(write)
@@ -68,6 +72,7 @@ class RowWriter:
             done = len(self.places(wanted, now))
             free = wanted.join(now, on=list(self.plan.key), how="anti")
             written = self.run([insert_row(self.schema, self.plan, row) for row in free.iter_rows(named=True)])
+            self.renew_lineage(free)
             return written + Written(done, wanted.height - done - free.height)
 
         return self.in_transaction(write)
@@ -93,6 +98,11 @@ class RowWriter:
         where = "WHERE source = %s AND source_id = %s AND member_id = %s"
         statement = " ".join(("DELETE FROM", crosswalk_of(self.schema), where))
         return self.in_transaction(lambda: self.run([(statement, (system, source_id, member_id))]))
+
+    def renew_lineage(self, rows: pl.DataFrame) -> None:
+        """What is told of the golden records among rows that are as wanted now."""
+        if self.lineage is not None:
+            self.lineage.renew(self.target, rows[self.plan.key[0]].to_list())
 
     def locked(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The target's rows with these keys, locked until the end of the transaction."""

@@ -121,6 +121,29 @@ def test_a_changed_golden_record_is_one_difference_and_is_repaired(joined: Setti
     assert compare(joined, "member").total_differences == 0
 
 
+def test_a_repaired_golden_record_says_where_its_values_come_from(joined: Settings, target: BulkConnection) -> None:
+    """Of members that are repaired, changed or missing; nothing is said anew of others."""
+    lineage = "SELECT member_id, column_name, rule, system, source_id FROM joined_s.golden_field ORDER BY member_id, column_name"
+    before = target.query(lineage)
+    changed, gone, left = list(dict.fromkeys(int(row[0]) for row in before))[:3]
+    with target.transaction():
+        target.execute(f"UPDATE member SET name = 'somebody' WHERE member_id = {changed}")
+        target.execute(f"DELETE FROM member WHERE member_id = {gone}")
+        target.execute(f"UPDATE joined_s.golden_field SET rule = 'stale' WHERE member_id IN ({changed}, {left})")
+        target.execute(f"DELETE FROM joined_s.golden_field WHERE member_id = {gone}")
+
+    assert run_repair(joined, RepairRequest(("member",), execute=True), Silent()).left == 0
+
+    now = target.query(lineage)
+    assert [row for row in now if int(row[0]) != left] == [row for row in before if int(row[0]) != left]
+    assert {row[2] for row in now if int(row[0]) == left} in ({"stale"}, {b"stale"})
+    with target.transaction():
+        for _, column, rule, *_ in (row for row in before if int(row[0]) == left):
+            target.execute(
+                "UPDATE joined_s.golden_field SET rule = %s WHERE member_id = %s AND column_name = %s", (rule, left, column)
+            )
+
+
 def test_an_entry_that_leads_elsewhere_than_the_registry_says_is_merged_wrongly(joined: Settings, target: BulkConnection) -> None:
     """Neither the members nor what belongs to them are told as different."""
     one, other = some_merged(target, 2)

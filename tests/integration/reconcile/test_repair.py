@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from etl.progress import Silent
 from etl.reconcile.repair import RepairRequest, repair_table, run_repair
-from etl.reconcile.run import ReconcileRequest, compare, run_reconcile
+from etl.reconcile.run import ReconcileRequest, compare, now_of, run_reconcile
 from etl.settings import Settings
 from etl.source.connect import open_source
 from etl.target.bulk import BulkConnection
@@ -60,7 +60,7 @@ def test_a_row_changed_since_it_was_compared_is_left_alone(moved: Settings, targ
     with open_source(moved.source) as source:
         compared = compare(moved, source, ReconcileRequest(("coupon",)), Silent())
         damage("UPDATE coupon SET code = 'MINE' ORDER BY coupon_id LIMIT 1", tables=("coupon",))
-        (done,) = repair_table(moved, target, compared.examined[0], request, Silent())
+        (done,) = repair_table(moved, now_of(moved, source, target), compared.examined[0], request, Silent())
     assert (done.updated, done.changed_since) == (1, 1)
     assert target.scalar("SELECT COUNT(*) FROM coupon WHERE code = 'MINE'") == 1
 
