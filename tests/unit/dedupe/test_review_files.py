@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import openpyxl
@@ -81,6 +82,29 @@ def test_answers_come_back(book: Path, records: Path) -> None:
         ("crm:2", "crm:3", "different"),
     }
     assert import_answers(book, store, records, execute=True).changes == 0, "the same file again changes nothing"
+
+
+def test_what_other_programs_make_of_cells_is_read(book: Path, records: Path) -> None:
+    """Programs that do not heed the text format store what looks like a date, a number or a truth as such; people sort rows."""
+    workbook = openpyxl.load_workbook(book)
+    sheet = workbook["pairs"]
+    notes = (date(2026, 1, 2), 12, True)
+    for row, (text, note) in enumerate(zip((" Same ", None, "同一人"), notes, strict=True), 3):
+        sheet.cell(row, 1).value, sheet.cell(row, 2).value = text, note
+    first, last = ([cell.value for cell in sheet[row][:5]] for row in (3, 6))
+    for row, values in ((3, last), (6, first)):
+        for column, value in enumerate(values, 1):
+            sheet.cell(row, column).value = value
+    workbook.save(book)
+    store = MemoryStore([STORED])
+
+    done = import_answers(book, store, records, execute=True)
+
+    assert (done.same, done.different, done.withdrawn) == (2, 0, 0)
+    assert {(str(link.left), str(link.right)) for link in store.standing()} == {
+        ("crm:1", "crm:2"), ("crm:1", "crm:3"), ("crm:4", "crm:5"),
+    }  # fmt: skip
+    assert sorted(store.notes) == ["2026-01-02 00:00:00", "true"]
 
 
 def test_contradicting_answers_are_refused_with_their_chain(book: Path, records: Path) -> None:
