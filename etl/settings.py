@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Engine = Literal["duckdb", "spark"]
 
 
 class Section(BaseModel):
@@ -70,6 +71,13 @@ class LoadSettings(Section):
     error_limit: float = Field(default=0.05, ge=0, le=1)
 
 
+class SparkSettings(Section):
+    """Where deduplication on Spark runs. `master`: "local[*]" or any master URL. `conf`: Spark's own settings, by their names."""
+
+    master: str = Field(default="local[*]", min_length=1)
+    conf: dict[str, SecretStr] = Field(default_factory=dict)
+
+
 class DedupeSettings(Section):
     """Deduplication. `model` is a comparison file, or the name of one that comes with the program.
 
@@ -77,7 +85,7 @@ class DedupeSettings(Section):
     from the second up to it is asked about. `pair_budget`: no blocking rule may make more pairs. `memory_limit_gib` and `threads`
     (0: all cores) are the engine's, which spills to disk beyond. `largest_cluster`: no person has more records; larger groups are
     split and reported. `small_write_rows`: up to this many rows go in one transaction, more into tables that are then exchanged
-    for the old ones.
+    for the old ones. `engine` compares pairs: DuckDB here, or Spark as `spark` says.
     """
 
     model: str = "chinese_members"
@@ -88,6 +96,8 @@ class DedupeSettings(Section):
     threads: int = Field(default=0, ge=0, le=256)
     largest_cluster: int = Field(default=10, ge=2, le=1_000)
     small_write_rows: int = Field(default=20_000, ge=0, le=200_000)
+    engine: Engine = "duckdb"
+    spark: SparkSettings = SparkSettings()
 
 
 class ReconcileSettings(Section):

@@ -74,12 +74,17 @@ def keep_candidates(connection: duckdb.DuckDBPyConnection, comparison_set: Compa
 
 
 def read_edges(connection: duckdb.DuckDBPyConnection, scored: str, comparison_set: ComparisonSet) -> pl.DataFrame:
-    """Splink's predictions as edges, in their order."""
+    """Splink's predictions on DuckDB as edges, in their order."""
     gammas = ", ".join(f"CAST({comparison.gamma} AS TINYINT) AS {comparison.gamma}" for comparison in comparison_set.comparisons)
     rounded = "round(match_weight, 6) AS weight, round(match_probability, 12) AS probability, CAST(match_key AS INTEGER) AS rule"
     frame = read_frame(
         connection, f"SELECT record_l AS left, record_r AS right, {rounded}, {gammas} FROM {scored} ORDER BY record_l, record_r"
     )
+    return as_edges(frame, comparison_set)
+
+
+def as_edges(frame: pl.DataFrame, comparison_set: ComparisonSet) -> pl.DataFrame:
+    """A frame of edges whose `rule` is the place of the blocking rule, with the rule's name and the columns of edges.parquet."""
     names = [rule.name for rule in comparison_set.blocking]
     named = frame.with_columns(pl.col("rule").replace_strict(list(range(len(names))), names, return_dtype=pl.String))
     return named.select(pl.col(name).cast(kind) for name, kind in edge_schema(comparison_set).items())

@@ -10,6 +10,8 @@ from typing import Any, Final, Literal
 
 import polars as pl
 
+from etl.settings import Engine
+
 CLUSTER_SCHEMA: Final = pl.Schema({"record": pl.Int64(), "cluster": pl.Int64()})
 PAIR_SCHEMA: Final = pl.Schema({"left": pl.Int64(), "right": pl.Int64(), "weight": pl.Float64(), "reason": pl.String()})
 
@@ -23,12 +25,13 @@ class DedupeRequest:
     """What to do. Without `execute` only the plan is made.
 
     `since`: only records changed since then (ISO time), or "last" for those the last run did not see, are matched against the
-    registry. `by_whom` is written to merge_event.
+    registry. `by_whom` is written to merge_event. `engine`: None for the configured one.
     """
 
     execute: bool = False
     since: str | None = None
     by_whom: str = ""
+    engine: Engine | None = None
 
 
 @dataclass(frozen=True)

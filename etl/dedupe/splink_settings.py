@@ -14,31 +14,32 @@ if TYPE_CHECKING:
 RECORD_ID = "record"
 
 
-def splink_settings(model: TrainedModel) -> SettingsCreator:
-    """The model for `splink.Linker`."""
+def splink_settings(model: TrainedModel, dialect: str = "duckdb") -> SettingsCreator:
+    """The model for `splink.Linker`; `dialect` is that of the model's conditions."""
     from splink import SettingsCreator
 
     return SettingsCreator(
         link_type="dedupe_only",
         unique_id_column_name=RECORD_ID,
         probability_two_random_records_match=model.prior,
-        comparisons=[_comparison(model, comparison) for comparison in model.comparison_set.comparisons],
-        blocking_rules_to_generate_predictions=[_rule(rule) for rule in model.comparison_set.blocking],
+        comparisons=[_comparison(model, comparison, dialect) for comparison in model.comparison_set.comparisons],
+        blocking_rules_to_generate_predictions=[_rule(rule, dialect) for rule in model.comparison_set.blocking],
         retain_matching_columns=True,
         retain_intermediate_calculation_columns=False,
         linker_uid="membershift",
     )
 
 
-def _rule(rule: BlockingRule) -> Any:
+def _rule(rule: BlockingRule, dialect: str) -> Any:
     from splink.blocking_rule_library import CustomRule
 
-    conditions = [f'l."{column}" = r."{column}"' for column in rule.on]
+    quote = "`" if dialect == "spark" else '"'
+    conditions = [f"l.{quote}{column}{quote} = r.{quote}{column}{quote}" for column in rule.on]
     conditions += [f"({rule.where})"] if rule.where else []
-    return CustomRule(" AND ".join(conditions), sql_dialect="duckdb")
+    return CustomRule(" AND ".join(conditions), sql_dialect=dialect)
 
 
-def _comparison(model: TrainedModel, comparison: Comparison) -> Any:
+def _comparison(model: TrainedModel, comparison: Comparison, dialect: str) -> Any:
     from splink.comparison_level_library import CustomLevel, ElseLevel
     from splink.comparison_library import CustomComparison
 
@@ -46,17 +47,17 @@ def _comparison(model: TrainedModel, comparison: Comparison) -> Any:
     levels: list[Any] = []
     for level in comparison.levels:
         if level.is_null:
-            levels.append(CustomLevel(level.sql, level.name, "duckdb").configure(is_null_level=True))
+            levels.append(CustomLevel(level.sql, level.name, dialect).configure(is_null_level=True))
             continue
         gamma = comparison.gamma_of(level.name)
         shares: dict[str, Any] = {"m_probability": float(model.m[place][gamma]), "u_probability": float(model.u[place][gamma])}
         if level.sql == OTHERWISE:
             levels.append(ElseLevel().configure(**shares))
         elif level.tf is None:
-            levels.append(CustomLevel(level.sql, level.name, "duckdb").configure(**shares))
+            levels.append(CustomLevel(level.sql, level.name, dialect).configure(**shares))
         else:
             rare: dict[str, Any] = {"tf_adjustment_column": level.tf, "disable_tf_exact_match_detection": True}
-            levels.append(CustomLevel(level.sql, level.name, "duckdb").configure(**shares, **rare))
+            levels.append(CustomLevel(level.sql, level.name, dialect).configure(**shares, **rare))
     return CustomComparison(levels, comparison.name, comparison.title)
 
 
