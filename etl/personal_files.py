@@ -12,9 +12,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from etl.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pyarrow import MemoryMappedFile
 
 
 def make_private_folder(folder: Path) -> Path:
@@ -61,6 +64,16 @@ def read_personal_file(path: Path) -> Iterator[BinaryIO]:
         raise disk_error(error, path) from error
     with file:
         yield file
+
+
+def map_personal_file(path: Path) -> MemoryMappedFile:
+    """The same, mapped into memory for random access: only the pages that are looked at are read."""
+    import pyarrow as pa
+
+    try:
+        return pa.memory_map(str(path))
+    except OSError as error:
+        raise disk_error(error, path) from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 
 import polars as pl
 
+from etl.dedupe.engine import link_all
 from etl.dedupe.model import RecordSet, RuleCount
 from etl.dedupe.plan import limits_of
 from etl.dedupe.predict import link_records
@@ -19,7 +20,7 @@ from etl.dedupe.trained_model import TrainedModel
 from etl.errors import RefusedError, UsageError
 from etl.personal_files import read_personal_file, write_personal_file
 from etl.progress import Progress
-from etl.settings import Settings
+from etl.settings import Engine, Settings
 
 LAST: Final = "last"
 SEEN_FILE: Final = "seen_records.parquet"
@@ -42,8 +43,10 @@ class Linked:
     arrivals: pl.Series | None = None
 
 
-def link_all_or_new(settings: Settings, since: str | None, records: RecordSet, model: TrainedModel, progress: Progress) -> Linked:
-    """Weigh all pairs, or with `since` only those of records that arrived or changed since then.
+def link_all_or_new(
+    settings: Settings, since: str | None, records: RecordSet, model: TrainedModel, progress: Progress, engine: Engine = "duckdb"
+) -> Linked:
+    """Weigh all pairs on `engine`, or with `since` only those of records that arrived or changed since then, always on DuckDB.
 
     Raises UsageError for a time that cannot be read, RefusedError where there is no earlier run with this model to go on from.
     """
@@ -52,7 +55,7 @@ def link_all_or_new(settings: Settings, since: str | None, records: RecordSet, m
     arrivals: pl.Series | None = None
     frame = read_parquet(records.path)
     if since is None:
-        edge_set = link_records(records.path, model, folder, limits_of(settings))
+        edge_set = link_all(settings, records.path, model, engine)
         edges = read_parquet(edge_set.path)
     else:
         seen, weighed = read_last_run(folder, model)
@@ -69,13 +72,18 @@ def find_arrivals(records: pl.DataFrame, seen: pl.DataFrame, since: str) -> pl.S
     if since == LAST:
         known = records.join(seen.select(SEEN), on=SEEN, how="semi", nulls_equal=True).select("record")
         return records.join(known, on="record", how="anti")["record"].sort()
-    try:
-        moment = datetime.fromisoformat(since).replace(tzinfo=None)
-    except ValueError:
-        raise UsageError(f"{since!r} is no time.", 'Write "last", or a time such as 2026-01-31T08:00.') from None
+    moment = as_moment(since)
     changed = pl.max_horizontal("updated_at", "registered_at") >= moment
     unseen = records.join(seen.select(KEY), on=KEY, how="anti")["record"]
     return pl.concat([records.filter(changed)["record"], unseen]).unique().sort()
+
+
+def as_moment(since: str) -> datetime:
+    """The time that `since` says. Raises UsageError."""
+    try:
+        return datetime.fromisoformat(since).replace(tzinfo=None)
+    except ValueError:
+        raise UsageError(f"{since!r} is no time.", 'Write "last", or a time such as 2026-01-31T08:00.') from None
 
 
 def with_earlier(new: pl.DataFrame, weighed: pl.DataFrame, records: pl.DataFrame, arrivals: pl.Series) -> pl.DataFrame:

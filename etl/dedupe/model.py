@@ -5,7 +5,9 @@ A comparison set is a TOML file (docs/dedupe.md); reading it is in etl/dedupe/re
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -180,8 +182,22 @@ class SystemCount:
 
 
 @dataclass(frozen=True)
+class StagedState:
+    """What the stage held. `chunks`: content hashes of the chunks of each part, in order. `systems`: records and accepted ones.
+
+    `latest`: when the last record was registered. `crowded`: hashes of the values of a column that say nothing about a person.
+    """
+
+    chunks: Mapping[str, Sequence[str]]
+    systems: Mapping[str, tuple[int, int]]
+    latest: datetime | None
+    crowded: Mapping[str, Sequence[int]]
+
+
+@dataclass(frozen=True)
 class RecordSet:
-    """records.parquet as written. `filled`: share of accepted records that have each column.
+    """records.parquet as written. `filled`: share of accepted records that have each column. `staged`: of what it was made; None
+    where it was not the stage.
 
     `remarks`: what is odd about the input, as (code, subject, count): ("all_null", "email", 0), ("crowded", "phone", 100000),
     ("duplicate_key", "crm", 3), ("one_system", "crm", 1).
@@ -192,6 +208,7 @@ class RecordSet:
     systems: tuple[SystemCount, ...]
     filled: dict[str, float]
     remarks: tuple[tuple[str, str, int], ...]
+    staged: StagedState | None = None
 
 
 @dataclass(frozen=True)

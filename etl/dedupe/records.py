@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 import polars as pl
 
-from etl.dedupe.model import ComparisonSet, RecordSet, SystemCount
+from etl.dedupe.kept import write_kept
+from etl.dedupe.kept_manifest import forget_manifest
+from etl.dedupe.model import ComparisonSet, RecordSet, StagedState, SystemCount
+from etl.dedupe.record_files import BASE as FILE
+from etl.dedupe.record_files import fresh_path
 from etl.dedupe.staged_members import read_staged_members
 from etl.dedupe.standardise import drop_crowds, fill_from_cards, standardise
 from etl.errors import RefusedError
@@ -19,7 +23,6 @@ from etl.progress import Progress
 from etl.settings import Settings
 from etl.target.columns import TargetColumn
 
-FILE: Final = "records.parquet"
 Targets = Mapping[str, Sequence[TargetColumn]]
 
 
@@ -37,8 +40,8 @@ def read_records(
     every row is (good enough to count pairs, not to merge). Raises RefusedError when a member table is not staged whole, or a
     legacy id stands twice.
     """
-    parts = list(read_staged_members(settings, mapping, comparison_set, targets, progress))
-    return write_records(parts, comparison_set, folder)
+    members = read_staged_members(settings, mapping, comparison_set, targets, progress)
+    return write_records(members.frames, comparison_set, folder, None if targets is None else members.chunks)
 
 
 def records_from_frames(frames: Mapping[str, pl.DataFrame], key: str, comparison_set: ComparisonSet, folder: Path) -> RecordSet:
@@ -63,26 +66,58 @@ def standard_head(system: str, frame: pl.DataFrame, key: str) -> pl.DataFrame:
     )
 
 
-def write_records(parts: list[pl.DataFrame], comparison_set: ComparisonSet, folder: Path) -> RecordSet:
+def write_records(
+    parts: list[pl.DataFrame], comparison_set: ComparisonSet, folder: Path, chunks: Mapping[str, Sequence[str]] | None = None
+) -> RecordSet:
     """Put standardised parts into one order, number them, add what is computed over all of them, and write them.
 
-    A key that stands twice in a system is refused: nobody could say which of the two records a link means.
+    With `chunks` (content hashes of the staged chunks, by part) they are also kept for arrivals to be matched against. A key that
+    stands twice in a system is refused: nobody could say which of the two records a link means.
     """
     given = pl.concat(parts, how="vertical").sort("system", "source_id")
     refuse_double_keys(given)
     filled = fill_from_cards(drop_unborn(given, comparison_set), comparison_set.fields)
     kept, remarks = drop_crowds(filled, comparison_set)
     numbered = kept.with_row_index("record").with_columns(pl.col("record").cast(pl.Int64))
-    frame = add_derived(numbered, comparison_set).select(*comparison_set.columns)
+    whole = add_derived(numbered, comparison_set)
+    frame = whole.select(*comparison_set.columns)
     path = folder / FILE
+    forget_manifest(folder)
+    fresh_path(path).unlink(missing_ok=True)
     with write_personal_file(path) as file:
         frame.write_parquet(file, compression="zstd", compression_level=1, row_group_size=200_000)
-    return describe(frame, path, comparison_set, remarks)
+    described = describe(frame, path, comparison_set, remarks)
+    if chunks is None:
+        return described
+    write_kept(whole, comparison_set, folder)
+    return replace(described, staged=staged_state(described, chunks, filled, kept, comparison_set))
+
+
+def staged_state(
+    records: RecordSet,
+    chunks: Mapping[str, Sequence[str]],
+    before: pl.DataFrame,
+    after: pl.DataFrame,
+    comparison_set: ComparisonSet,
+) -> StagedState:
+    """What arrivals have to be measured by. `before` and `after`: the records around the loss of crowded values."""
+    lost = {
+        column: before.filter(pl.col(column).is_not_null() & after[column].is_null())[column].unique().hash().to_list()
+        for column, _ in comparison_set.crowds
+    }
+    systems = {system.system: (system.records, system.accepted) for system in records.systems}
+    latest = after["registered_at"].max()
+    return StagedState(chunks, systems, latest if isinstance(latest, datetime) else None, lost)
 
 
 def refuse_double_keys(frame: pl.DataFrame) -> None:
-    """Raise RefusedError, naming the systems, when a legacy id stands twice."""
+    """Raise RefusedError, naming the systems, when a legacy id stands twice. `frame` is in order of (system, source_id)."""
     double = frame.filter(pl.col("source_id").eq(pl.col("source_id").shift(1)) & pl.col("system").eq(pl.col("system").shift(1)))
+    refuse_twice(double)
+
+
+def refuse_twice(double: pl.DataFrame) -> None:
+    """Raise RefusedError, naming the systems, when there is any record in `double`."""
     if double.height:
         counts = double.group_by("system").len().sort("system").rows()
         told = ", ".join(f"{system}: {count:,}" for system, count in counts)

@@ -143,12 +143,27 @@ class WriteCounts:
 
 
 @dataclass(frozen=True)
+class ArrivalCounts:
+    """What became of arrivals. Of the `new` records `joined` came to somebody known, `merged_among` only to one another, `alone`
+    to nobody, and `rejected` ones take no part. `changed` and `gone`: records known before. `waiting`: new ones in review."""
+
+    new: int
+    changed: int
+    gone: int
+    joined: int
+    merged_among: int
+    alone: int
+    rejected: int
+    waiting: int
+
+
+@dataclass(frozen=True)
 class DedupeResult:
     """One run. `records`: all that were read; `accepted`: those the mapping takes; `persons`: these less those merged away.
 
     `sizes`: merged members by number of records. `review`, `refused`: pairs by reason. `split`: groups the limit of size
     took apart. `to_split`: see MergePlan. `pairs_by_rule`: candidate pairs by blocking rule. `seconds`: time by step.
-    `files`: what was saved in the state folder, by name.
+    `files`: what was saved in the state folder, by name. `arrivals`: what became of them, where only they were matched.
     """
 
     executed: bool
@@ -172,6 +187,7 @@ class DedupeResult:
     files: Mapping[str, Path]
     run_id: int | None = None
     notes: tuple[str, ...] = ()
+    arrivals: ArrivalCounts | None = None
 
     @property
     def surplus_share(self) -> float:

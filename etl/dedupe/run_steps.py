@@ -10,15 +10,18 @@ from pathlib import Path
 import polars as pl
 
 from etl.dedupe.changes import Changes, plan_changes, weights_of
+from etl.dedupe.cluster import cluster_edges
+from etl.dedupe.constraints import evidence_columns
+from etl.dedupe.decisions import Decision, as_record_pairs, standing_decisions
 from etl.dedupe.exchange import complete, is_exchanged, write_in_new_tables
 from etl.dedupe.golden import golden_rows
 from etl.dedupe.golden_rules import GoldenRules, read_golden_rules
 from etl.dedupe.incremental import Linked, leave_for_next_run, write_parquet
 from etl.dedupe.member_rows import open_member_parts, read_member_rows
 from etl.dedupe.new_ids import allocate_ids, largest_kept_id
-from etl.dedupe.registry import plan_registry
-from etl.dedupe.result import Clustering, DedupeRequest, MergePlan, WriteCounts
-from etl.dedupe.runs import DedupeRecord, set_status, unfinished_run
+from etl.dedupe.registry import CROSSWALK_SCHEMA, merged_before, plan_registry
+from etl.dedupe.result import Clustering, DedupeRequest, MergePlan, Thresholds, WriteCounts
+from etl.dedupe.runs import DedupeRecord, ModelFacts, begin_dedupe_run, set_status, unfinished_run
 from etl.dedupe.target_state import read_ages, read_crosswalk, read_members, require_registry_tables
 from etl.dedupe.trained_model import TrainedModel
 from etl.dedupe.write import Registry, open_registry, write_in_one
@@ -36,7 +39,10 @@ from etl.target.retry import with_retries
 
 @dataclass
 class Work:
-    """What the steps share. `folder`: the files of this state; `scratch` goes away afterwards. `run`: None in a dry run."""
+    """What the steps share. `folder`: the files of this state; `scratch` goes away afterwards. `run`: None in a dry run.
+
+    `crosswalk`: the entries that this run needs. `decisions`: those that its clusters heed.
+    """
 
     settings: Settings
     request: DedupeRequest
@@ -51,6 +57,7 @@ class Work:
     folder: Path
     crosswalk: pl.DataFrame
     run: DedupeRecord | None = None
+    decisions: tuple[Decision, ...] = ()
 
     @property
     def kept_systems(self) -> tuple[str, ...]:
@@ -72,8 +79,13 @@ def open_work(settings: Settings, request: DedupeRequest, progress: Progress) ->
     folder = make_private_folder(settings.dedupe_dir)
     with open_stage(settings) as stage, open_target_side(settings) as (connection, live, scratch):
         require_registry_tables(connection, registry.state_schema)
-        crosswalk = read_crosswalk(connection, registry.schema)
-        yield Work(settings, request, progress, mapping, rules, registry, connection, live, stage, scratch, folder, crosswalk)
+        nothing = pl.DataFrame(schema=CROSSWALK_SCHEMA)
+        yield Work(settings, request, progress, mapping, rules, registry, connection, live, stage, scratch, folder, nothing)
+
+
+def read_registry(work: Work) -> None:
+    """Read the whole crosswalk: a run over all records needs every entry."""
+    work.crosswalk = read_crosswalk(work.connection, work.registry.schema)
 
 
 def complete_earlier_run(work: Work) -> tuple[str, ...]:
@@ -90,26 +102,53 @@ def complete_earlier_run(work: Work) -> tuple[str, ...]:
     record = DedupeRecord(work.connection, work.registry.state_schema, earlier.run_id, dict(earlier.details))
     if exchanged:
         complete(work.connection, work.registry, work.mapping, record)
-        work.crosswalk = read_crosswalk(work.connection, work.registry.schema)
         return (f"Run {earlier.run_id}, which had been cut short, was completed first.",)
     with work.connection.transaction():
         set_status(record, "abandoned")
     return (f"Run {earlier.run_id} had been cut short before anything of it counted; it was done again.",)
 
 
-def plan_ids(work: Work, records: pl.DataFrame, clustering: Clustering) -> MergePlan:
-    """Which id stands for whom; new ids are reserved unless this is a dry run."""
+def find_persons(work: Work, linked: Linked, model: TrainedModel) -> Clustering:
+    """Clusters of records, with what people decided and what earlier runs merged."""
+    work.decisions = standing_decisions(work.connection, work.registry.state_schema)
+    return cluster_edges(
+        linked.records,
+        linked.edges,
+        thresholds_of(work.settings, model),
+        evidence_columns(model.comparison_set),
+        as_record_pairs(work.decisions, linked.records),
+        merged_before(linked.records, work.crosswalk),
+    )
+
+
+def thresholds_of(settings: Settings, model: TrainedModel) -> Thresholds:
+    """From which weights pairs are merged or asked about: as configured, else as the comparison set says."""
+    configured, own = settings.dedupe, model.comparison_set.thresholds
+    return Thresholds(
+        match_weight=own.match if configured.match_weight is None else configured.match_weight,
+        review_weight=own.review if configured.review_weight is None else configured.review_weight,
+        largest_cluster=configured.largest_cluster,
+    )
+
+
+def plan_ids(work: Work, records: pl.DataFrame, clustering: Clustering, at_least: int = 0) -> MergePlan:
+    """Which id stands for whom; new ids are reserved unless this is a dry run. `at_least`: the largest kept id that is known."""
     home = clustering.clusters.join(records.select("record", "system", "source_id"), on="record")
     linked = home.join(work.crosswalk, on=["system", "source_id"])
     ids = linked.filter(pl.col("member_id").n_unique().over("cluster") > 1)["member_id"]  # age decides between several only
     ages = read_ages(work.connection, work.registry.schema, work.registry.member_table, ids)
-    largest = max(largest_kept_id(records, work.kept_systems), largest_linked(work.crosswalk, work.kept_systems))
+    largest = max(largest_id(work, records), at_least)
 
     def allocate(keys: pl.Series) -> pl.Series:
         registry = work.registry
         return allocate_ids(work.connection, registry.schema, registry.state_schema, work.scratch, keys, largest, work.run)
 
     return plan_registry(records, clustering.clusters, work.crosswalk, ages, work.kept_systems, allocate)
+
+
+def largest_id(work: Work, records: pl.DataFrame) -> int:
+    """The largest id that a system keeps, of these records and of the crosswalk's entries."""
+    return max(largest_kept_id(records, work.kept_systems), largest_linked(work.crosswalk, work.kept_systems))
 
 
 def largest_linked(crosswalk: pl.DataFrame, kept_systems: tuple[str, ...]) -> int:
@@ -146,6 +185,12 @@ def only_touched(plan: MergePlan, arrivals: pl.Series) -> MergePlan:
     return replace(plan, links=touched)
 
 
+def begin_run(work: Work, model: TrainedModel) -> DedupeRecord:
+    """Note on the target that a run with this model begins."""
+    facts = ModelFacts(model.name, str(model.version), model.sha)
+    return begin_dedupe_run(work.connection, work.registry.state_schema, facts, {})
+
+
 def write_changes(work: Work, changes: Changes) -> WriteCounts:
     """Few rows in one transaction, many by an exchange of tables. Raises RefusedError, ServerError."""
     assert work.run is not None, "only a run that executes writes"
@@ -170,5 +215,6 @@ def save_run(work: Work, linked: Linked, clustering: Clustering, model: TrainedM
     for name, frame in (("clusters", clustering.clusters), ("review", clustering.review), ("refused", clustering.refused)):
         files[name] = work.folder / f"{name}.parquet"
         write_parquet(frame, files[name])
-    leave_for_next_run(work.folder, linked, model)
+    if work.request.execute:  # what a dry run saw is on no target: to the next run it is still new
+        leave_for_next_run(work.folder, linked, model)
     return files

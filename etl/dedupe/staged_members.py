@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
 
+from etl.dedupe.kept import ROW
 from etl.dedupe.model import RECORD, ComparisonSet
 from etl.dedupe.standardise import standardise
 from etl.dedupe.standardised import Standardised
@@ -20,7 +22,7 @@ from etl.mapping.transforms.base import Input
 from etl.mapping.transforms.registry import TRANSFORMS
 from etl.progress import Progress
 from etl.settings import Settings
-from etl.stage.read import Stage, StagedTable, open_stage
+from etl.stage.read import Stage, StagedChunk, StagedTable, open_stage
 from etl.target.columns import TargetColumn
 
 STANDARDISE: Final = "standardise"
@@ -30,40 +32,95 @@ CHANGED_AT: Final = ("legacy_updated_at", "updated_at")
 SLICE: Final = 200_000
 
 
+@dataclass(frozen=True)
+class PartReader:
+    """A mapping part that defines members, over its staged table. `compiled`: None while the target's columns are not known."""
+
+    part: Part
+    system: MemberSystem
+    table: StagedTable
+    compiled: CompiledPart | None
+    lookups: Mapping[str, pl.DataFrame]
+    columns: Sequence[str]
+    comparison_set: ComparisonSet
+
+    def standardise(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Records without a number of staged rows (`columns` of them), with the hash of each row."""
+        made = standardise_rows(rows, self.part, self.system, self.comparison_set, self.compiled, self.lookups)
+        return made.with_columns(rows.select(self.columns).hash_rows().alias(ROW))
+
+
+@dataclass(frozen=True)
+class StagedMembers:
+    """Records without a number, a frame for each chunk of the stage, and the content hashes of the chunks, by part."""
+
+    frames: list[pl.DataFrame]
+    chunks: Mapping[str, Sequence[str]]
+
+
 def read_staged_members(
     settings: Settings,
     mapping: DataMapping,
     comparison_set: ComparisonSet,
     targets: Mapping[str, Sequence[TargetColumn]] | None,
     progress: Progress,
-) -> Iterator[pl.DataFrame]:
-    """Frames with the columns of a record but its number, one for each chunk of the stage.
+) -> StagedMembers:
+    """Everybody who is staged.
 
     A chunk that was standardised before by the same rules is taken from where it was kept.
     """
+    kept = Standardised(settings, mapping, comparison_set, None if targets is None else dict(targets))
+    with open_stage(settings) as stage:
+        readers = open_readers(stage, mapping, comparison_set, targets)
+        progress.start(STANDARDISE, sum(reader.table.rows for reader in readers))
+        frames = []
+        for reader in readers:
+            for chunk in reader.table.chunks:
+                frames.append(read_chunk(stage, reader, chunk, kept))
+                progress.advance(STANDARDISE, frames[-1].height)
+    kept.forget_others()
+    progress.finish(STANDARDISE)
+    return StagedMembers(frames, chunks_of(readers))
+
+
+def read_chunk(stage: Stage, reader: PartReader, chunk: StagedChunk, kept: Standardised) -> pl.DataFrame:
+    """One chunk, as it was kept or standardised now."""
+    done = kept.read(reader.part, chunk)
+    if done is None:
+        done = pl.concat(reader.standardise(rows) for rows in stage.read(chunk, reader.columns, rows=SLICE))
+        kept.keep(reader.part, chunk, done)
+    return done
+
+
+def chunks_of(readers: Iterable[PartReader]) -> dict[str, list[str]]:
+    """The content hashes of the chunks of each part."""
+    return {reader.part.name: [chunk.sha256 for chunk in reader.table.chunks] for reader in readers}
+
+
+def open_readers(
+    stage: Stage, mapping: DataMapping, comparison_set: ComparisonSet, targets: Mapping[str, Sequence[TargetColumn]] | None
+) -> tuple[PartReader, ...]:
+    """A reader for each part that defines members. Raises RefusedError when there is none, or one is not staged whole."""
     parts = [(part, part.defines_member) for part in mapping.parts if part.defines_member is not None]
     if not parts:
         raise RefusedError("No part of the mapping defines members.", 'Write members = "..." into the parts that do.')
-    kept = Standardised(settings, mapping, comparison_set, None if targets is None else dict(targets))
-    with open_stage(settings) as stage:
-        tables = {part.name: whole_table(stage, part) for part, _ in parts}
-        progress.start(STANDARDISE, sum(table.rows for table in tables.values()))
-        for part, system in parts:
-            table = tables[part.name]
-            columns = None if targets is None else targets.get(part.target)
-            compiled = None if columns is None else compile_members(stage, part, table, columns)
-            lookups = {} if compiled is None else read_lookups(stage, compiled)
-            wanted = needed_columns(part, system, table, comparison_set, compiled)
-            for chunk in table.chunks:
-                done = kept.read(part, chunk)
-                if done is None:
-                    slices = stage.read(chunk, wanted, rows=SLICE)
-                    done = pl.concat(standardise_rows(rows, part, system, comparison_set, compiled, lookups) for rows in slices)
-                    kept.keep(part, chunk, done)
-                yield done
-                progress.advance(STANDARDISE, done.height)
-    kept.forget_others()
-    progress.finish(STANDARDISE)
+    return tuple(open_reader(stage, part, system, comparison_set, targets) for part, system in parts)
+
+
+def open_reader(
+    stage: Stage,
+    part: Part,
+    system: MemberSystem,
+    comparison_set: ComparisonSet,
+    targets: Mapping[str, Sequence[TargetColumn]] | None,
+) -> PartReader:
+    """A reader for one of them."""
+    table = whole_table(stage, part)
+    columns = None if targets is None else targets.get(part.target)
+    compiled = None if columns is None else compile_members(stage, part, table, columns)
+    lookups = {} if compiled is None else read_lookups(stage, compiled)
+    wanted = needed_columns(part, system, table, comparison_set, compiled)
+    return PartReader(part, system, table, compiled, lookups, wanted, comparison_set)
 
 
 def whole_table(stage: Stage, part: Part) -> StagedTable:

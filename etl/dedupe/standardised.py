@@ -21,7 +21,8 @@ from etl.stage.read import StagedChunk
 from etl.target.columns import TargetColumn
 
 FOLDER: Final = "standardised"
-READERS: Final = ("membershift", "pypinyin", "opencc-python-reimplemented", "phonenumbers", "lunar-python")
+FORMAT: Final = 2
+READERS: Final = ("membershift", "polars", "pypinyin", "opencc-python-reimplemented", "phonenumbers", "lunar-python")
 EXACT, ROUGH = "exact", "rough"
 
 
@@ -37,13 +38,12 @@ class Standardised:
     ) -> None:
         self._folder = settings.state_dir / "dedupe" / FOLDER
         self._way = ROUGH if targets is None else EXACT
-        told: Iterable[object] = (mapping.fingerprint, comparison_set.fields, targets, *(version(name) for name in READERS))
-        self._rules = hashlib.sha256("\n".join(repr(one) for one in told).encode()).hexdigest()[:16]
+        self.rules = rules_of(mapping, comparison_set, targets)
         self._used: set[str] = set()
 
     def path(self, part: Part, chunk: StagedChunk) -> Path:
         """Where the chunk is, or would be, kept."""
-        key = hashlib.sha256(f"{part.name} {chunk.sha256} {self._rules}".encode()).hexdigest()[:32]
+        key = hashlib.sha256(f"{part.name} {chunk.sha256} {self.rules}".encode()).hexdigest()[:32]
         return self._folder / f"{self._way}-{key}.parquet"
 
     def read(self, part: Part, chunk: StagedChunk) -> pl.DataFrame | None:
@@ -69,3 +69,10 @@ class Standardised:
         for path in self._folder.glob(f"{self._way}-*.parquet"):
             if path.name not in self._used:
                 path.unlink(missing_ok=True)
+
+
+def rules_of(mapping: Mapping, comparison_set: ComparisonSet, targets: dict[str, Sequence[TargetColumn]] | None) -> str:
+    """What tells one way to make records of rows from another: rules, and the programs that read values."""
+    programs = (version(name) for name in READERS)
+    told: Iterable[object] = (FORMAT, mapping.fingerprint, comparison_set.fields, targets, *programs)
+    return hashlib.sha256("\n".join(repr(one) for one in told).encode()).hexdigest()[:16]

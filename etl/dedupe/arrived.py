@@ -1,0 +1,80 @@
+"""What came into the stage, changed in it, or left it since the last run: found by the hash of each staged row.
+
+A table that was staged again has other chunks, but nearly the same rows. Only rows that no kept record has are standardised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from etl.dedupe.kept import ROW, Kept
+from etl.dedupe.model import StagedState
+from etl.dedupe.staged_members import SLICE, PartReader
+from etl.stage.read import Stage
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """`rows`: standardised records without a number, new or changed. `unseen`: numbers of kept records that no staged row stands
+    for as they were: changed, when `rows` has their key, else gone."""
+
+    rows: pl.DataFrame
+    unseen: pl.Series
+
+
+NOBODY: Final = pl.Series("record", [], dtype=pl.Int64)
+
+
+def read_arrived(stage: Stage, readers: Sequence[PartReader], kept: Kept, staged: StagedState) -> Arrived | None:
+    """The difference between the stage and what was kept. None when rows cannot be told apart: then everything has to be read.
+
+    Raises RefusedError when a staged file was changed on disk.
+    """
+    found = [
+        read_part(stage, reader, kept)
+        for reader in readers
+        if list(staged.chunks.get(reader.part.name, ())) != [chunk.sha256 for chunk in reader.table.chunks]
+    ]
+    if any(part is None for part in found):
+        return None
+    told = [part for part in found if part is not None]
+    rows = [part.rows for part in told if part.rows.height]
+    unseen = pl.concat([NOBODY, *(part.unseen for part in told)])
+    return Arrived(pl.concat(rows) if rows else nothing_of(kept), unseen)
+
+
+def read_part(stage: Stage, reader: PartReader, kept: Kept) -> Arrived | None:
+    """The difference of one table. None when the same row stands twice in it."""
+    known = kept.staged_rows(reader.system.name)
+    hashes = known[ROW].implode()
+    seen: list[pl.Series] = [pl.Series(ROW, [], dtype=pl.UInt64)]
+    rows: list[pl.DataFrame] = []
+    count = 0
+    for frame in raw_rows(stage, reader):
+        row_hashes = frame.hash_rows().alias(ROW)
+        other = frame.filter(~row_hashes.is_in(hashes))
+        seen.append(row_hashes)
+        if other.height:
+            rows.append(reader.standardise(other))
+        count += frame.height - other.height
+    unseen = known.filter(~pl.col(ROW).is_in(pl.concat(seen).implode()))["record"]
+    if count != known.height - unseen.len():
+        return None
+    return Arrived(pl.concat(rows) if rows else nothing_of(kept), unseen)
+
+
+def raw_rows(stage: Stage, reader: PartReader) -> Iterable[pl.DataFrame]:
+    """The staged rows of a table, in slices."""
+    for chunk in reader.table.chunks:
+        yield from stage.read(chunk, reader.columns, rows=SLICE)
+
+
+def nothing_of(kept: Kept) -> pl.DataFrame:
+    """No standardised record at all."""
+    columns = [column for column in (*kept.comparison_set.columns, ROW) if column != "record"]
+    derived = {name for name, _, _ in kept.comparison_set.derived}
+    return kept.fresh.clear().select(column for column in columns if column not in derived)
