@@ -25,6 +25,10 @@ Since = Annotated[
 By = Annotated[
     str | None, typer.Option("--by", metavar="NAME", help="Who does this, for the audit. Default: the user of this machine.")
 ]
+Engine = Annotated[
+    str | None,
+    typer.Option("--engine", metavar="ENGINE", help="What compares the pairs: duckdb, or spark. Default: the configured one."),
+]
 Truth = Annotated[
     Path | None,
     typer.Option("--truth", help="Measure against this file (Parquet or CSV) of system, source_id, person.", dir_okay=False),
@@ -67,6 +71,7 @@ def plan(context: typer.Context, html: Html = None, as_json: Json = False) -> No
 def run(
     context: typer.Context,
     since: Since = None,
+    engine: Engine = None,
     by: By = None,
     execute: Execute = False,
     html: Html = None,
@@ -80,11 +85,12 @@ def run(
     """
     from cli.output import progress, show
     from etl.dedupe.answers import who_is_asked
+    from etl.dedupe.engine import engine_named
     from etl.dedupe.result import DedupeRequest
     from etl.dedupe.run import run_dedupe
     from reports.documents.dedupe_run import run_document
 
-    request = DedupeRequest(execute=execute, since=since, by_whom=who_is_asked(by))
+    request = DedupeRequest(execute=execute, since=since, by_whom=who_is_asked(by), engine=engine_named(engine))
     settings = settings_of(context)
     with progress(as_json) as shown:
         result = run_dedupe(settings, request, shown)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast, get_args
 
 from etl.dedupe.model import EdgeSet
 from etl.dedupe.plan import limits_of
@@ -11,6 +12,13 @@ from etl.dedupe.result import DedupeRequest
 from etl.dedupe.trained_model import TrainedModel
 from etl.errors import UsageError
 from etl.settings import Engine, Settings
+
+
+def engine_named(name: str | None) -> Engine | None:
+    """An engine by the name that was typed. Raises UsageError."""
+    if name is None or name in get_args(Engine):
+        return cast("Engine | None", name)
+    raise UsageError(f"There is no engine {name!r}.", f"There are: {', '.join(get_args(Engine))}.")
 
 
 def choose_engine(settings: Settings, request: DedupeRequest) -> Engine:
