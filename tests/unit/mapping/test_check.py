@@ -24,7 +24,7 @@ def test_a_mistake_is_told_with_its_place_and_remedy() -> None:
     part = retailer().part("store/pos")
     wrong = replace(part, columns=(replace(part.columns[0], sources=("StoreCod",)), *part.columns[1:]))
     checked = check_part(wrong, SCHEMAS, target_columns())
-    assert "store.toml, line 10" in checked.problem
+    assert f"store.toml, line {part.columns[0].place.line}" in checked.problem
     assert "'StoreCode'" in checked.remedy
     check = MappingCheck("retailer", "folder", staged=True, parts=(checked,))
     document = check_document(check, "en")
