@@ -6,7 +6,7 @@ Records are numbered anew by every run, so what a run leaves for the next one is
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -79,11 +79,12 @@ def find_arrivals(records: pl.DataFrame, seen: pl.DataFrame, since: str) -> pl.S
 
 
 def as_moment(since: str) -> datetime:
-    """The time that `since` says. Raises UsageError."""
+    """The time that `since` says, in UTC, which it is taken for where it names no offset. Raises UsageError."""
     try:
-        return datetime.fromisoformat(since).replace(tzinfo=None)
-    except ValueError:
-        raise UsageError(f"{since!r} is no time.", 'Write "last", or a time such as 2026-01-31T08:00.') from None
+        moment = datetime.fromisoformat(since)
+        return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        raise UsageError(f"{since!r} is no time.", 'Write "last", or a time such as 2026-01-31T08:00+08:00.') from None
 
 
 def with_earlier(new: pl.DataFrame, weighed: pl.DataFrame, records: pl.DataFrame, arrivals: pl.Series) -> pl.DataFrame:

@@ -1,14 +1,17 @@
-"""2,000 members staged once, and a target that is empty for each test."""
+"""2,000 members staged once, a target that is empty for each test, and commands as they are typed."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
+from cli.app import run
 from etl.progress import Silent
 from etl.settings import DedupeSettings, Settings, SourceSettings, StateSettings, TargetSettings
 from etl.stage.run import StageRequest, run_stage
@@ -78,3 +81,42 @@ def target(settings: Settings) -> Iterator[BulkConnection]:
     """A connection to the business schema."""
     with connect_bulk(settings.target) as connection:
         yield connection
+
+
+@pytest.fixture
+def config(settings: Settings, tmp_path: Path) -> Path:
+    """The settings of the test as a file, so that commands find them."""
+    path = tmp_path / "membershift.toml"
+    target = settings.target
+    path.write_text(
+        f'[source]\nurl = "{settings.source.url.get_secret_value()}"\ndatabases = ["crm", "pos", "ecom"]\n'
+        f'[target]\nurl = "{target.url.get_secret_value()}"\n'
+        f'schema = "{target.schema_name}"\nstate_schema = "{target.state_schema}"\n'
+        f'[state]\ndir = "{settings.state_dir}"\n[dedupe]\nthreads = 2\nmemory_limit_gib = 1\n'
+    )
+    return path
+
+
+class Typed:
+    """Commands on one configuration."""
+
+    def __init__(self, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.config = config
+        self.capsys = capsys
+
+    def run(self, *arguments: str, expected: int = 0) -> str:
+        """Standard output of a command that ends as expected."""
+        code = run(["dedupe", *arguments, "--config", str(self.config)])
+        shown = self.capsys.readouterr()
+        assert code == expected, shown.err
+        return shown.out if expected in (0, 6, 7) and shown.out else shown.err
+
+    def json(self, *arguments: str, expected: int = 0) -> dict[str, Any]:
+        """The result of a command as JSON."""
+        found: dict[str, Any] = json.loads(self.run(*arguments, "--json", expected=expected))
+        return found
+
+
+@pytest.fixture
+def typed(config: Path, capsys: pytest.CaptureFixture[str]) -> Typed:
+    return Typed(config, capsys)

@@ -12,57 +12,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import openpyxl
 import polars as pl
 import pytest
 
-from cli.app import run
 from etl.dedupe.decisions import read_decisions
 from etl.dedupe.review import read_frame
 from etl.settings import Settings
 from etl.target.bulk import BulkConnection
 from fixtures.data.generate import LegacyData
-
-
-@pytest.fixture
-def config(settings: Settings, tmp_path: Path) -> Path:
-    """The settings of the test as a file, so that commands find them."""
-    path = tmp_path / "membershift.toml"
-    target = settings.target
-    path.write_text(
-        f'[source]\nurl = "{settings.source.url.get_secret_value()}"\ndatabases = ["crm", "pos", "ecom"]\n'
-        f'[target]\nurl = "{target.url.get_secret_value()}"\n'
-        f'schema = "{target.schema_name}"\nstate_schema = "{target.state_schema}"\n'
-        f'[state]\ndir = "{settings.state_dir}"\n[dedupe]\nthreads = 2\nmemory_limit_gib = 1\n'
-    )
-    return path
-
-
-class Typed:
-    """Commands on one configuration."""
-
-    def __init__(self, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.config = config
-        self.capsys = capsys
-
-    def run(self, *arguments: str, expected: int = 0) -> str:
-        """Standard output of a command that ends as expected."""
-        code = run(["dedupe", *arguments, "--config", str(self.config)])
-        shown = self.capsys.readouterr()
-        assert code == expected, shown.err
-        return shown.out if expected in (0, 6, 7) and shown.out else shown.err
-
-    def json(self, *arguments: str, expected: int = 0) -> dict[str, Any]:
-        """The result of a command as JSON."""
-        found: dict[str, Any] = json.loads(self.run(*arguments, "--json", expected=expected))
-        return found
-
-
-@pytest.fixture
-def typed(config: Path, capsys: pytest.CaptureFixture[str]) -> Typed:
-    return Typed(config, capsys)
+from tests.integration.dedupe.conftest import Typed
 
 
 @pytest.fixture(scope="module")
