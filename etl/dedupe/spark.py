@@ -125,15 +125,22 @@ def _checked_sql(place: int, rule: BlockingRule) -> str:
     return f"SELECT place, a, b FROM found {both} WHERE place = {place} AND ({rule.where})"
 
 
-def weigh_pairs(spark: SparkSession, model: TrainedModel, comparison_set: ComparisonSet) -> pl.DataFrame:
-    """Edges of the view `blocked_pairs`: what Splink predicts at or above the review weight. `model` speaks Spark's SQL."""
-    from splink import Linker
+def open_splink(spark: SparkSession) -> Any:
+    """Splink over a session, with the functions of comparison sets."""
     from splink.backends.spark import SparkAPI
 
     # "persist": Splink's own tables stay with Spark, where "parquet" would need a disk that all machines share.
     untyped: Any = SparkAPI
     api = untyped(spark_session=spark, break_lineage_method="persist")
     bring_functions(spark)
+    return api
+
+
+def weigh_pairs(spark: SparkSession, model: TrainedModel, comparison_set: ComparisonSet) -> pl.DataFrame:
+    """Edges of the view `blocked_pairs`: what Splink predicts at or above the review weight. `model` speaks Spark's SQL."""
+    from splink import Linker
+
+    api = open_splink(spark)
     linker = Linker(api.register("records"), splink_settings(model, "spark"), log_level=None, validate_settings=False)
     for column, rarity in model.rarities.items():
         send(spark, rarity.counts, f"counts_{column}")
