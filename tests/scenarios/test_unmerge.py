@@ -9,7 +9,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from pydantic import SecretStr
 
 from etl.dedupe.labels import RecordRef
 from etl.dedupe.unmerge import run_unmerge
@@ -19,7 +18,7 @@ from etl.load.run import run_load
 from etl.progress import Silent
 from etl.reconcile.invariants import run_invariants
 from etl.reconcile.run import ReconcileRequest, run_reconcile
-from etl.settings import Settings, SourceSettings, StateSettings, TargetSettings
+from etl.settings import Settings
 from etl.stage.run import StageRequest, run_stage
 from etl.target.bulk import BulkConnection
 from etl.target.connect import connect_bulk
@@ -27,9 +26,9 @@ from fixtures.data.fill import create_legacy_tables, fill_legacy
 from fixtures.data.generate import LegacyData, generate
 from fixtures.legacy_server.launcher import LegacyServer, start_legacy_server, stop_legacy_server
 from fixtures.target import TargetServer
-from migrations.schema.commands import schema_up
 from tests.conftest import drop_schemas
 from tests.merging import member_parts, truth_groups, write_merges
+from tests.retailer import retailer_settings
 
 MEMBER_PARTS = ("member/crm", "member/pos", "member/ecom")
 ALLOCATED = 2**32
@@ -46,19 +45,6 @@ class Merged:
     records: pl.DataFrame
 
 
-def settings_over(legacy: LegacyServer, server: TargetServer, folder: Path, name: str) -> Settings:
-    """Settings with two schemas of this name, made anew."""
-    target = TargetSettings(url=SecretStr(server.url), schema=f"{name}_m", state_schema=f"{name}_s")
-    drop_schemas(target)
-    schema_up(target, "0001")
-    return Settings(
-        source=SourceSettings(url=SecretStr(legacy.url), databases=("crm", "pos", "ecom"), retries=1),
-        target=target,
-        state=StateSettings(dir=folder / "state"),
-        origin=folder / "membershift.toml",
-    )
-
-
 def load(settings: Settings) -> None:
     """Everything that is staged."""
     assert run_load(settings, LoadRequest(execute=True), Silent()).complete
@@ -67,7 +53,7 @@ def load(settings: Settings) -> None:
 @pytest.fixture
 def merged(legacy: LegacyServer, retailer: LegacyData, target_server: TargetServer, tmp_path: Path) -> Iterator[Merged]:
     """2,000 members, whoever is one person joined, and nothing loaded yet."""
-    settings = settings_over(legacy, target_server, tmp_path, "unmerge")
+    settings = retailer_settings(legacy, target_server, tmp_path, "unmerge")
     run_stage(settings, StageRequest(), Silent())
     records = member_parts(settings, MEMBER_PARTS)
     groups = truth_groups(retailer.frame("truth_person"), records)
@@ -175,7 +161,7 @@ def take_apart_and_compare(merged: Merged, other: Settings, count: int, seed: in
 def test_unmerged_it_is_as_if_they_had_never_been_joined(
     merged: Merged, legacy: LegacyServer, target_server: TargetServer, tmp_path: Path
 ) -> None:
-    other = settings_over(legacy, target_server, tmp_path, "never")
+    other = retailer_settings(legacy, target_server, tmp_path, "never")
     try:
         take_apart_and_compare(merged, other, 40, seed=4)
     finally:
@@ -189,8 +175,8 @@ def test_a_thousand_merges_and_two_hundred_unmerges(target_server: TargetServer,
     create_legacy_tables(server)
     data = generate(8_000, 11, tmp_path / "data")
     fill_legacy(server, data)
-    settings = settings_over(server, target_server, tmp_path, "thousand")
-    other = settings_over(server, target_server, tmp_path, "never")
+    settings = retailer_settings(server, target_server, tmp_path, "thousand")
+    other = retailer_settings(server, target_server, tmp_path, "never")
     try:
         run_stage(settings, StageRequest(), Silent())
         records = member_parts(settings, MEMBER_PARTS)

@@ -30,7 +30,8 @@ from fixtures.target import TargetServer
 from tests.conftest import drop_schemas
 from tests.integration.target.test_lost_connections import end_connection
 from tests.merging import member_parts, truth_groups, write_merges
-from tests.scenarios.test_unmerge import MEMBER_PARTS, REFERRING, Merged, columns_of, load, proven, settings_over
+from tests.retailer import retailer_settings
+from tests.scenarios.test_unmerge import MEMBER_PARTS, REFERRING, Merged, columns_of, load, proven
 
 Rows = list[tuple[object, ...]]
 Found = dict[int, dict[str, Rows]]
@@ -60,7 +61,7 @@ def loaded(
     legacy: LegacyServer, retailer: LegacyData, target_server: TargetServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Merged]:
     """2,000 members loaded, whoever is one person joined."""
-    settings = settings_over(legacy, target_server, tmp_path_factory.mktemp("cut"), "cut")
+    settings = retailer_settings(legacy, target_server, tmp_path_factory.mktemp("cut"), "cut")
     run_stage(settings, StageRequest(), Silent())
     records = member_parts(settings, MEMBER_PARTS)
     groups = truth_groups(retailer.frame("truth_person"), records)

@@ -9,19 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
 from cli.app import run
 from etl.progress import Silent
-from etl.settings import DedupeSettings, Settings, SourceSettings, StateSettings, TargetSettings
+from etl.settings import DedupeSettings, Settings, StateSettings, TargetSettings
 from etl.stage.run import StageRequest, run_stage
 from etl.target.bulk import BulkConnection
 from etl.target.connect import connect_bulk
 from fixtures.data.generate import LegacyData
 from fixtures.legacy_server.launcher import LegacyServer
 from fixtures.target import TargetServer
-from migrations.schema.commands import schema_up
 from tests.conftest import drop_schemas
+from tests.retailer import retailer_settings
 
 
 @pytest.fixture(scope="session")
@@ -29,16 +28,8 @@ def dedupe_stage(
     legacy: LegacyServer, retailer: LegacyData, target_server: TargetServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Settings]:
     """The retailer's tables staged, both schemas made."""
-    folder = tmp_path_factory.mktemp("dedupe")
-    settings = Settings(
-        source=SourceSettings(url=SecretStr(legacy.url), databases=("crm", "pos", "ecom"), retries=1),
-        target=TargetSettings(url=SecretStr(target_server.url), schema="dedupe_m", state_schema="dedupe_s"),
-        dedupe=DedupeSettings(threads=2, memory_limit_gib=1),
-        state=StateSettings(dir=folder / "state"),
-        origin=folder / "membershift.toml",
-    )
-    drop_schemas(settings.target)
-    schema_up(settings.target, "0001")
+    limits = DedupeSettings(threads=2, memory_limit_gib=1)
+    settings = retailer_settings(legacy, target_server, tmp_path_factory.mktemp("dedupe"), "dedupe", dedupe=limits)
     run_stage(settings, StageRequest(), Silent())
     yield settings
     drop_schemas(settings.target)

@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from pydantic import SecretStr
 
 from etl.load.model import LoadRequest
 from etl.load.run import run_load
 from etl.progress import Silent
 from etl.reconcile.repair import RepairRequest, run_repair
-from etl.settings import Settings, SourceSettings, StateSettings, TargetSettings
+from etl.settings import Settings
 from etl.stage.run import StageRequest, run_stage
 from etl.target.bulk import BulkConnection
 from etl.target.connect import connect_bulk
 from fixtures.data.generate import LegacyData
 from fixtures.legacy_server.launcher import LegacyServer
 from fixtures.target import TargetServer
-from migrations.schema.commands import schema_up
 from tests.conftest import drop_schemas
+from tests.retailer import retailer_settings
 
 Damage = Callable[..., None]
 
@@ -29,20 +28,11 @@ def moved(
     legacy: LegacyServer, retailer: LegacyData, target_server: TargetServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Settings]:
     """2,000 members and all that belongs to them, staged and loaded by our own commands."""
-    folder = tmp_path_factory.mktemp("moved")
-    target = TargetSettings(url=SecretStr(target_server.url), schema="reconcile_m", state_schema="reconcile_s")
-    settings = Settings(
-        source=SourceSettings(url=SecretStr(legacy.url), databases=("crm", "pos", "ecom"), retries=1),
-        target=target,
-        state=StateSettings(dir=folder / "state"),
-        origin=folder / "membershift.toml",
-    )
-    drop_schemas(target)
-    schema_up(target, "0001")
+    settings = retailer_settings(legacy, target_server, tmp_path_factory.mktemp("moved"), "reconcile")
     run_stage(settings, StageRequest(), Silent())
     run_load(settings, LoadRequest(execute=True), Silent())
     yield settings
-    drop_schemas(target)
+    drop_schemas(settings.target)
 
 
 @pytest.fixture

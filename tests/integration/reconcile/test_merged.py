@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from pydantic import SecretStr
 
 from etl.load.model import LoadRequest
 from etl.load.run import run_load
@@ -15,16 +14,16 @@ from etl.reconcile.invariants import run_invariants
 from etl.reconcile.registry import anything_merged
 from etl.reconcile.repair import RepairRequest, run_repair
 from etl.reconcile.run import ReconcileRequest, run_reconcile
-from etl.settings import Settings, SourceSettings, StateSettings, TargetSettings
+from etl.settings import Settings
 from etl.stage.run import StageRequest, run_stage
 from etl.target.bulk import BulkConnection
 from etl.target.connect import connect_bulk
 from fixtures.data.generate import LegacyData
 from fixtures.legacy_server.launcher import LegacyServer
 from fixtures.target import TargetServer
-from migrations.schema.commands import schema_up
 from tests.conftest import drop_schemas
 from tests.merging import member_parts, truth_groups, write_merges
+from tests.retailer import retailer_settings
 
 MEMBER_PARTS = ("member/crm", "member/pos", "member/ecom")
 
@@ -34,22 +33,13 @@ def joined(
     legacy: LegacyServer, retailer: LegacyData, target_server: TargetServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Settings]:
     """2,000 members, whoever is one person joined, and all that belongs to them loaded."""
-    folder = tmp_path_factory.mktemp("joined")
-    target = TargetSettings(url=SecretStr(target_server.url), schema="joined_m", state_schema="joined_s")
-    settings = Settings(
-        source=SourceSettings(url=SecretStr(legacy.url), databases=("crm", "pos", "ecom"), retries=1),
-        target=target,
-        state=StateSettings(dir=folder / "state"),
-        origin=folder / "membershift.toml",
-    )
-    drop_schemas(target)
-    schema_up(target, "0001")
+    settings = retailer_settings(legacy, target_server, tmp_path_factory.mktemp("joined"), "joined")
     run_stage(settings, StageRequest(), Silent())
     records = member_parts(settings, MEMBER_PARTS)
     assert write_merges(settings, records, truth_groups(retailer.frame("truth_person"), records)) > 300
     run_load(settings, LoadRequest(execute=True), Silent())
     yield settings
-    drop_schemas(target)
+    drop_schemas(settings.target)
 
 
 @pytest.fixture
