@@ -1,0 +1,1 @@
+"""What changed on the target, found without triggers: docs/sync.md has the protocol and the loss that each part prevents."""

@@ -1,0 +1,64 @@
+"""Rows changed since a watermark, in the order in which they were changed, a bounded page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import polars as pl
+
+from etl.load.sql import name_list
+from etl.names import backtick
+from etl.sync.capture.rows import DIRTY, UPDATED_AT, microseconds, moment, read_types, select_rows, with_keys
+from etl.sync.model import DirtyRows
+from etl.sync.plan import SyncTable
+from etl.target.bulk import BulkConnection
+
+PAGE_ROWS: Final = 1_000
+
+
+def scan_dirty(
+    connection: BulkConnection, schema: str, table: SyncTable, since_us: int, page_rows: int = PAGE_ROWS
+) -> Iterator[DirtyRows]:
+    """Dirty rows with updated_at >= `since_us` (microseconds since 1970, UTC), by (updated_at, key).
+
+    Each page is a statement of its own, so that the connection is free between pages, and a row changed meanwhile comes again at
+    its new place. A backlog whose rows share one time (a bulk update) is read faster by `sweep_dirty`. Raises ServerError.
+    """
+    last: pl.DataFrame | None = None
+    while True:
+        condition, values = after(table, since_us, last)
+        order = f"{UPDATED_AT}, {name_list(table.plan.key)}"
+        statement = select_rows(schema, table, f"{condition} AND {DIRTY} ORDER BY {order} LIMIT {page_rows:d}")
+        frames = list(connection.read_frame(statement, read_types(table), values))
+        if not frames:
+            return
+        page = pl.concat(frames)
+        yield DirtyRows(table, with_keys(table, page), datetime.now(UTC))
+        if page.height < page_rows:
+            return
+        last = page.tail(1)
+
+
+def after(table: SyncTable, since_us: int, last: pl.DataFrame | None) -> tuple[str, Sequence[Any]]:
+    """Where the next page begins: at the watermark, or behind the last row of the page before."""
+    if last is None:
+        return f"{UPDATED_AT} >= %s", (moment(since_us),)
+    at = moment(microseconds(last[UPDATED_AT][0]))
+    key = last.select(table.plan.key).row(0)
+    behind, values = greater_key(table.plan.key, key)
+    return f"{UPDATED_AT} >= %s AND ({UPDATED_AT} > %s OR {behind})", (at, at, *values)
+
+
+def greater_key(names: Sequence[str], values: Sequence[Any], sign: str = ">") -> tuple[str, tuple[Any, ...]]:
+    """The condition of a key greater (or less) than `values`, written out: row comparisons keep planners from using ranges.
+
+    >>> greater_key(("a", "b"), (1, 2))
+    ('(`a` > %s OR (`a` = %s AND (`b` > %s)))', (1, 1, 2))
+    """
+    first, value = backtick(names[0]), values[0]
+    if len(names) == 1:
+        return f"({first} {sign} %s)", (value,)
+    rest, others = greater_key(names[1:], values[1:], sign)
+    return f"({first} {sign} %s OR ({first} = %s AND {rest}))", (value, value, *others)

@@ -1,0 +1,37 @@
+"""Every dirty row there is, whatever its time: at the start, at intervals, and before a fence ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from etl.load.sql import sql
+from etl.sync.capture.rows import DIRTY, dirty_pages, names_of, read_types, select_rows
+from etl.sync.model import DirtyRows
+from etl.sync.plan import SyncTable
+from etl.target.bulk import BulkConnection
+
+STORE: Final = "store_code"
+
+
+def sweep_dirty(connection: BulkConnection, schema: str, table: SyncTable, page_rows: int = 5_000) -> Iterator[DirtyRows]:
+    """All dirty rows in no order, in ONE statement over the whole index (paging it with LIMIT reads it again for each page).
+
+    The connection is busy until the last page is taken: it must not be the one that marks; leaving early closes it. Rows are as
+    they were when the sweep began: marks compare, so that what changed meanwhile stays dirty. Raises ServerError.
+    """
+    statement = select_rows(schema, table, DIRTY)
+    yield from dirty_pages(table, connection.read_frame(statement, read_types(table), batch_rows=page_rows))
+
+
+def count_dirty(connection: BulkConnection, schema: str, table: SyncTable, store_code: str | None = None) -> int:
+    """How many rows are dirty; with `store_code` those of that store, or all where the table does not say whose its rows are: a
+    fence then waits for more than it must, never for less. Raises ServerError."""
+    of_store = store_code is not None and STORE in table.plan.schema
+    statement = sql(
+        "SELECT COUNT(*) FROM {schema}.{table} FORCE INDEX ({index}) WHERE {dirty}{store}",
+        names_of(schema, table),
+        dirty=DIRTY,
+        store=" AND store_code = %s" if of_store else "",
+    )
+    return int(connection.scalar(statement, (store_code,) if of_store else None))

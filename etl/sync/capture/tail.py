@@ -1,0 +1,102 @@
+"""Two writes to one row within one microsecond: the mark of the first passes for the second, so images are compared.
+
+A row that is in step and whose image is not the one that was sent has been written again under the same time. That can happen
+only as long as a statement of that time is under way: down to the watermark, which is how far back images are remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+import polars as pl
+
+from etl.sync.capture.rows import DIRTY, MOMENT, UPDATED_AT, moment, read_types, select_rows, with_keys
+from etl.sync.digest import digest, unpack
+from etl.sync.model import KEY, DirtyRows
+from etl.sync.plan import SyncTable
+from etl.target.bulk import BulkConnection
+
+REMEMBERED_ROWS: Final = 500_000
+"""At about 50 bytes a row; the newest are kept."""
+
+IMAGE: Final = "__image"
+REMEMBERED: Final = {KEY: pl.String(), UPDATED_AT: MOMENT, IMAGE: pl.UInt64()}
+SEED: Final = 20
+Bases = Callable[[Sequence[str]], Mapping[str, bytes]]
+"""Digests of the columns outside the key by key, packed (etl/sync/digest.py): what both sides last had in common."""
+
+
+@dataclass
+class SentImages:
+    """What was sent of one table, by key: 64 bits of each image, for as long as it can still be overwritten unseen."""
+
+    limit: int = REMEMBERED_ROWS
+    rows: pl.DataFrame = field(
+        default_factory=lambda: pl.DataFrame(schema={KEY: pl.String, UPDATED_AT: MOMENT, IMAGE: pl.UInt64})
+    )
+
+    def remember(self, table: SyncTable, rows: pl.DataFrame) -> None:
+        """Rows that were sent, as they were read."""
+        newer = images(table, rows)
+        joined = pl.concat([self.rows, newer]).unique(KEY, keep="last", maintain_order=True)
+        self.rows = joined.tail(self.limit)
+
+    def forget(self, before_us: int) -> None:
+        """Rows whose time no statement under way has any more."""
+        self.rows = self.rows.filter(pl.col(UPDATED_AT).to_physical() >= before_us)
+
+
+def images(table: SyncTable, rows: pl.DataFrame) -> pl.DataFrame:
+    """KEY, updated_at and a hash of what is mapped. It lives as long as the process: polars may change it between versions."""
+    return rows.select(KEY, UPDATED_AT, rows.select(table.kept).hash_rows(SEED).alias(IMAGE))
+
+
+def tail_pass(
+    connection: BulkConnection,
+    schema: str,
+    table: SyncTable,
+    since_us: int,
+    sent: SentImages,
+    bases: Bases | None = None,
+    page_rows: int = 20_000,
+) -> Iterator[DirtyRows]:
+    """Rows with updated_at >= `since_us` that are in step and whose image is not what was sent: to be sent again as they are.
+
+    `since_us` is the watermark that held before the last pass began; take the new one before this pass, and `sent.forget` it
+    after. Rows that are not remembered (sent before a restart, or written by forward) are held against `bases` where the caller
+    gives it, else passed over. Raises ServerError.
+    """
+    statement = select_rows(schema, table, f"{UPDATED_AT} >= %s AND NOT {DIRTY}")
+    for frame in connection.read_frame(statement, read_types(table), (moment(since_us),), batch_rows=page_rows):
+        rows = with_keys(table, frame)
+        again = differing(table, rows, sent, bases)
+        if not again.is_empty():
+            yield DirtyRows(table, again, datetime.now(UTC))
+
+
+def differing(table: SyncTable, rows: pl.DataFrame, sent: SentImages, bases: Bases | None) -> pl.DataFrame:
+    """Those of `rows` that are not as they were sent."""
+    known = sent.rows.rename({IMAGE: "__sent", UPDATED_AT: "__sent_at"})
+    held = images(table, rows).join(known, on=KEY, how="left", maintain_order="left")
+    same_time = held["__sent_at"] == held[UPDATED_AT]
+    other = (same_time & (held[IMAGE] != held["__sent"])).fill_null(False)
+    if bases is not None:
+        unknown = ~same_time.fill_null(False)
+        other = other | unlike_bases(table, rows, unknown, bases)
+    return rows.filter(other)
+
+
+def unlike_bases(table: SyncTable, rows: pl.DataFrame, wanted: pl.Series, bases: Bases) -> pl.Series:
+    """Which of the `wanted` rows differ from what both sides last had in common; a row without it does not."""
+    some = rows.filter(wanted)
+    known = bases(some[KEY].to_list()) if not some.is_empty() else {}
+    compared = [name for name in table.kept if name not in table.rules.counters]
+    unlike = []
+    for key, *values in some.filter(pl.col(KEY).is_in(list(known))).select(KEY, *compared).iter_rows():
+        base = unpack(table.kept, known[key])
+        if any(name in base and base[name] != digest(value) for name, value in zip(compared, values, strict=True)):
+            unlike.append(key)
+    return wanted & rows[KEY].is_in(unlike)
