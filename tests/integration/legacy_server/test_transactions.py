@@ -79,6 +79,20 @@ def test_a_lock_that_is_not_given_up_is_1222(legacy: LegacyServer, home: str, sq
         assert error_number(sql, "UPDATE dbo.Item SET Sold = 2") == 1222
 
 
+def test_updlock_keeps_what_was_read_and_readpast_passes_over_it(legacy: LegacyServer, home: str, sql: Any) -> None:
+    rows(sql, "INSERT INTO dbo.Item (Code) VALUES ('a'), ('b')")
+    with plain(legacy, home) as holder:
+        rows(holder, "BEGIN TRAN")
+        assert rows(holder, "SELECT Code FROM dbo.Item WITH (UPDLOCK, ROWLOCK) WHERE Code = 'a'") == [("a",)]
+        passed = "SELECT Code FROM dbo.Item WITH (UPDLOCK, ROWLOCK, READPAST) WHERE Code IN ('a', 'b')"
+        assert rows(sql, f"BEGIN TRAN; {passed}") == [("b",)]
+        rows(sql, "COMMIT; SET LOCK_TIMEOUT 0")
+        assert rows(sql, "SELECT Code FROM dbo.Item WHERE Code = 'a'") == [("a",)]  # it may still be read
+        assert error_number(sql, "UPDATE dbo.Item SET Sold = 1 WHERE Code = 'a'") == 1222
+        rows(holder, "COMMIT")
+    rows(sql, "UPDATE dbo.Item SET Sold = 1 WHERE Code = 'a'")
+
+
 def test_min_active_rowversion_stays_below_what_is_not_committed(legacy: LegacyServer, home: str, sql: Any) -> None:
     rows(sql, "INSERT INTO dbo.Item (Code) VALUES ('a')")
     with plain(legacy, home, autocommit=False) as writer:
