@@ -13,7 +13,7 @@ import polars as pl
 
 from etl.dedupe.kept import ROW, Kept
 from etl.dedupe.model import StagedState
-from etl.dedupe.staged_members import SLICE, PartReader
+from etl.dedupe.staged_members import PartReader
 from etl.stage.read import Stage
 
 
@@ -52,25 +52,23 @@ def read_part(stage: Stage, reader: PartReader, kept: Kept) -> Arrived | None:
     known = kept.staged_rows(reader.system.name)
     hashes = known[ROW].implode()
     seen: list[pl.Series] = [pl.Series(ROW, [], dtype=pl.UInt64)]
-    rows: list[pl.DataFrame] = []
+    others: list[pl.DataFrame] = []
     count = 0
     for frame in raw_rows(stage, reader):
-        row_hashes = frame.hash_rows().alias(ROW)
-        other = frame.filter(~row_hashes.is_in(hashes))
-        seen.append(row_hashes)
-        if other.height:
-            rows.append(reader.standardise(other))
-        count += frame.height - other.height
+        seen.append(frame.hash_rows().alias(ROW))
+        others.append(frame.filter(~seen[-1].is_in(hashes)))
+        count += frame.height - others[-1].height
     unseen = known.filter(~pl.col(ROW).is_in(pl.concat(seen).implode()))["record"]
     if count != known.height - unseen.len():
         return None
-    return Arrived(pl.concat(rows) if rows else nothing_of(kept), unseen)
+    rows = pl.concat(others)
+    return Arrived(reader.standardise(rows) if rows.height else nothing_of(kept), unseen)
 
 
 def raw_rows(stage: Stage, reader: PartReader) -> Iterable[pl.DataFrame]:
-    """The staged rows of a table, in slices."""
+    """The staged rows of a table, a chunk at a time."""
     for chunk in reader.table.chunks:
-        yield from stage.read(chunk, reader.columns, rows=SLICE)
+        yield stage.read_chunk(chunk, reader.columns)
 
 
 def nothing_of(kept: Kept) -> pl.DataFrame:

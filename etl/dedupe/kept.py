@@ -8,6 +8,7 @@ and supersedes rows of the same number.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,6 @@ from typing import Final, cast
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from etl.dedupe.model import ComparisonSet
 from etl.dedupe.record_files import GONE, fresh_path
@@ -122,9 +122,9 @@ class Kept:
 
     def staged_rows(self, system: str) -> pl.DataFrame:
         """record, row: of every record of a system that is not gone."""
-        places = pl.from_arrow(pc.indices_nonzero(pc.equal(self.table["system"], system)))
-        old = pl.select(pl.Series("record", places).cast(pl.Int64))
-        old = old.with_columns(self.hashes(ROW).gather(old["record"]).alias(ROW))
+        names = self.table["system"]  # in order: records are numbered by system first
+        first, end = (find(range(len(names)), system, key=lambda at: names[at].as_py()) for find in (bisect_left, bisect_right))
+        old = pl.select(pl.int_range(first, end, dtype=pl.Int64).alias("record"), self.hashes(ROW).slice(first, end - first))
         old = old.join(self.fresh.select("record"), on="record", how="anti")
         here = self.fresh.filter(pl.col("system") == system, ~pl.col(GONE)).select("record", ROW)
         return pl.concat([old, here])

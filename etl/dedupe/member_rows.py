@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 
@@ -12,6 +13,8 @@ from etl.mapping.column_plan import system_key
 from etl.mapping.compile import CompiledPart, compile_part
 from etl.mapping.model import Mapping, MemberSystem, Part
 from etl.stage.read import Stage, StagedTable
+
+FEW: Final = 50_000
 
 
 @dataclass(frozen=True)
@@ -71,18 +74,30 @@ def rows_of_part(part: MemberPart, stage: Stage, records: pl.DataFrame) -> Itera
     if wanted.is_empty():
         return
     member_column = part.compiled.part.target_key[0]
+    for some in wanted_rows(part, stage, wanted):
+        outcome = part.compiled.apply(some, anybody(part.compiled, some), part.lookups)
+        if outcome.links is None or outcome.rows.is_empty():
+            continue
+        told = outcome.links.select(pl.lit(part.system.name).alias("system"), "source_id", "valid_from")
+        rows = pl.concat([outcome.rows.drop(member_column), told], how="horizontal")
+        yield rows.join(wanted.rename({"member_id": member_column}), on="source_id", how="inner", maintain_order="left")
+
+
+def wanted_rows(part: MemberPart, stage: Stage, wanted: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Staged rows of these records. Few are read on all cores and given at once, many in slices, which bound what follows."""
+    columns, ids = part.compiled.source_columns, wanted["source_id"].implode()
+    few = wanted.height <= FEW
+    found: list[pl.DataFrame] = []
     for chunk in part.table.chunks:
-        for frame in stage.read(chunk, part.compiled.source_columns):
+        for frame in [stage.read_chunk(chunk, columns)] if few else stage.read(chunk, columns):
             keys = frame.select(system_key(part.system, frame.schema[part.system.key])).to_series()
-            some = frame.filter(keys.is_in(wanted["source_id"].implode()))
-            if some.is_empty():
-                continue
-            outcome = part.compiled.apply(some, anybody(part.compiled, some), part.lookups)
-            if outcome.links is None or outcome.rows.is_empty():
-                continue
-            told = outcome.links.select(pl.lit(part.system.name).alias("system"), "source_id", "valid_from")
-            rows = pl.concat([outcome.rows.drop(member_column), told], how="horizontal")
-            yield rows.join(wanted.rename({"member_id": member_column}), on="source_id", how="inner", maintain_order="left")
+            some = frame.filter(keys.is_in(ids))
+            if some.height and few:
+                found.append(some)
+            elif some.height:
+                yield some
+    if found:
+        yield pl.concat(found)
 
 
 def anybody(compiled: CompiledPart, frame: pl.DataFrame) -> dict[str, pl.Series]:

@@ -181,8 +181,8 @@ def plan_golden(work: Work, plan: MergePlan, clustering: Clustering, linked: Lin
 def only_touched(plan: MergePlan, arrivals: pl.Series) -> MergePlan:
     """The plan without members to whom nothing happened."""
     happened = pl.col("is_new") | pl.col("record").is_in(arrivals.implode()).fill_null(value=False)
-    touched = plan.links.filter(happened.any().over("member_id"))
-    return replace(plan, links=touched)
+    members = plan.links.filter(happened).select("member_id").unique()
+    return replace(plan, links=plan.links.join(members, on="member_id", how="semi", maintain_order="left"))
 
 
 def begin_run(work: Work, model: TrainedModel) -> DedupeRecord:
