@@ -1,0 +1,54 @@
+"""Connections to the legacy databases that are kept between rounds: a round is short, connecting is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from etl.errors import SourceError
+from etl.source.connect import Snapshot, Source
+
+
+class Sessions:
+    """One snapshot connection for each legacy database, of one thread."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._open: dict[str, tuple[ExitStack, Snapshot]] = {}
+
+    @contextmanager
+    def at_now(self, database: str) -> Iterator[Snapshot]:
+        """A connection whose instant is that of the next read; it is let go of afterwards, so that the server keeps no old rows
+        for an idle reader. After any failure the connection is made anew. Raises ServerError."""
+        snapshot = self._take(database)
+        try:
+            snapshot.renew()
+            yield snapshot
+            snapshot.renew()
+        except BaseException:
+            self._drop(database)
+            raise
+
+    def close(self) -> None:
+        """Close all of them."""
+        for database in list(self._open):
+            self._drop(database)
+
+    def _take(self, database: str) -> Snapshot:
+        """The connection that is kept; one that broke while idle is replaced."""
+        if database in self._open:
+            snapshot = self._open[database][1]
+            try:
+                snapshot.session.query("SELECT 1")
+            except SourceError:
+                self._drop(database)
+            else:
+                return snapshot
+        stack = ExitStack()
+        snapshot = stack.enter_context(self.source.snapshot(database))
+        self._open[database] = (stack, snapshot)
+        return snapshot
+
+    def _drop(self, database: str) -> None:
+        stack, _ = self._open.pop(database)
+        stack.close()
