@@ -9,8 +9,9 @@ from typing import Final
 import polars as pl
 
 from etl.errors import RefusedError
-from etl.load.sql import name_list, sql
-from etl.reconcile.plan import encode_keys
+from etl.load.sql import name_list, places, sql
+from etl.reconcile.actual import KEYS_PER_QUERY
+from etl.reconcile.plan import decode_keys, encode_keys
 from etl.sync.capture.rows import key_types, names_of
 from etl.sync.capture.scan import greater_key
 from etl.sync.plan import SyncTable
@@ -27,7 +28,7 @@ NO_COLUMN: Final = 1054
 MARGIN_S: Final = 30
 """Kept from the end of the window: versions may be collected while they are read."""
 
-KEYS: Final = "SELECT {key} FROM {schema}.{table} AS OF TIMESTAMP '{at}' USE INDEX () WHERE {where} ORDER BY {key}"
+KEYS: Final = "SELECT {key} FROM {schema}.{table} {as_of} USE INDEX () WHERE {where} ORDER BY {key}"
 """USE INDEX (): the planner may take the dirty index, at ten times the time."""
 
 
@@ -38,9 +39,14 @@ def deleted_keys(
     before: datetime,
     after: datetime,
     own: OwnDeletes | None = None,
+    sent: Sequence[str] = (),
     page_keys: int = PAGE_KEYS,
 ) -> Iterator[pl.Series]:
     """KEYs of rows that were there at `before` and are not at `after` (the target's clock, UTC), in pages; less forward's `own`.
+
+    `sent`: KEYs that reverse has sent since `before`. A row inserted, sent and deleted between the two times is at neither of
+    them, and would stay on the other side for ever. Before a delete is carried over, ask `still_gone`, in the same thread that
+    sends changes: the key may have come back meanwhile, and have been sent.
 
     Pages of keys in order, each held against the same stretch of the later time: memory is bounded by the page. Two times cannot
     be read in one statement (8135). A key deleted and inserted again is a changed row, which `scan_dirty` finds.
@@ -52,14 +58,32 @@ def deleted_keys(
         for first in key_pages(connection, schema, table, before, page_keys):
             gone = first
             for later in keys_between(connection, schema, table, after, first):
-                gone = gone.join(later, on=list(table.plan.key), how="anti")
-            keys = encode_keys(gone)
-            if own is not None and len(keys):
-                keys = keys.filter(~keys.is_in(list(own(keys.to_list()))))
-            if len(keys):
-                yield keys
+                gone = without(gone, later)
+            yield from others(encode_keys(gone), own)
+        for first in decode_keys(pl.Series(sent, dtype=pl.String), key_types(table)).iter_slices(KEYS_PER_QUERY):
+            yield from others(encode_keys(without(first, keys_among(connection, schema, table, first, after))), own)
     except ServerError as error:
         raise cannot_know(error, table) from None
+
+
+def still_gone(connection: BulkConnection, schema: str, table: SyncTable, keys: Sequence[str]) -> list[str]:
+    """Those of `keys` that are not there now either. Raises ServerError."""
+    wanted = decode_keys(pl.Series(keys, dtype=pl.String), key_types(table))
+    slices = wanted.iter_slices(KEYS_PER_QUERY)
+    return [key for some in slices for key in encode_keys(without(some, keys_among(connection, schema, table, some)))]
+
+
+def without(keys: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
+    """Keys that are not among others."""
+    return keys.join(others, on=keys.columns, how="anti", maintain_order="left")
+
+
+def others(keys: pl.Series, own: OwnDeletes | None) -> Iterator[pl.Series]:
+    """What is left of keys without our own deletes; nothing when nothing is."""
+    if own is not None and len(keys):
+        keys = keys.filter(~keys.is_in(list(own(keys.to_list()))))
+    if len(keys):
+        yield keys
 
 
 def require_versions(connection: BulkConnection, table: SyncTable, before: datetime) -> None:
@@ -123,8 +147,23 @@ def keys_between(
 
 def keys_at(schema: str, table: SyncTable, at: datetime, where: str) -> str:
     """Keys of one time."""
-    moment = at.replace(tzinfo=None).isoformat(" ", "microseconds")
-    return sql(KEYS, names_of(schema, table), key=name_list(table.plan.key), at=moment, where=where)
+    return sql(KEYS, names_of(schema, table), key=name_list(table.plan.key), as_of=as_of(at), where=where)
+
+
+def keys_among(
+    connection: BulkConnection, schema: str, table: SyncTable, keys: pl.DataFrame, at: datetime | None = None
+) -> pl.DataFrame:
+    """Those of `keys` that were there at a time, or are now."""
+    one = f"({places(len(table.plan.key))})"
+    where, values = ", ".join([one] * keys.height), tuple(value for row in keys.iter_rows() for value in row)
+    fragments = {"key": name_list(table.plan.key), "as_of": "" if at is None else as_of(at), "keys": where}
+    statement = sql("SELECT {key} FROM {schema}.{table} {as_of} WHERE ({key}) IN ({keys})", names_of(schema, table), **fragments)
+    return pl.concat([pl.DataFrame(schema=key_types(table)), *connection.read_frame(statement, key_types(table), values)])
+
+
+def as_of(at: datetime) -> str:
+    """A time in the past, of the target's clock (UTC)."""
+    return f"AS OF TIMESTAMP '{at.replace(tzinfo=None).isoformat(' ', 'microseconds')}'"
 
 
 def seconds(duration: str) -> float:

@@ -23,7 +23,7 @@ LEAST_ALLOWANCE_US: Final = 1_000_000
 TIDB_WATERMARK: Final = """\
 SELECT NOW(6),
        (SELECT MIN(TIDB_PARSE_TSO(id)) FROM information_schema.cluster_tidb_trx),
-       (SELECT MIN(NOW(6) - INTERVAL (time + 1) SECOND) FROM information_schema.cluster_processlist
+       (SELECT MIN(DATE_SUB(NOW(6), INTERVAL time + 1 SECOND)) FROM information_schema.cluster_processlist
          WHERE id <> CONNECTION_ID() AND command <> 'Sleep'),
        CONNECTION_ID()"""
 """NOW(6) stands first: TiDB fixes it when it comes to the first one, not when the statement begins; behind the lists it would be
@@ -33,7 +33,7 @@ transactions: an autocommit statement that met a conflict has a new start, and i
 MARIADB_WATERMARK: Final = """\
 SELECT NOW(6),
        (SELECT MIN(CONVERT_TZ(trx_started, 'SYSTEM', '+00:00')) FROM information_schema.innodb_trx),
-       (SELECT MIN(NOW(6) - INTERVAL (time + 1) SECOND) FROM information_schema.processlist
+       (SELECT MIN(DATE_SUB(NOW(6), INTERVAL time + 1 SECOND)) FROM information_schema.processlist
          WHERE id <> CONNECTION_ID() AND command NOT IN ('Sleep', 'Daemon', 'Binlog Dump')),
        (SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = CONNECTION_ID())"""
 
@@ -50,9 +50,16 @@ class Watermark:
     now: datetime
     held_by: str = "clock"
 
-    def advance(self, old_us: int) -> int:
-        """The watermark after a whole round that began with this one; never backwards."""
-        return old_us if self.value_us is None else max(old_us, self.value_us)
+    def advance(self, old_us: int, left_us: int | None = None) -> int:
+        """The watermark after a whole round that began with this one; never backwards, and never past `left_us`: the least time
+        of the rows that the round found and left dirty (locked, not sent).
+
+        >>> Watermark(9, datetime(2026, 1, 1)).advance(5, left_us=7), Watermark(None, datetime(2026, 1, 1)).advance(5)
+        (7, 5)
+        """
+        if self.value_us is None:
+            return old_us
+        return max(old_us, self.value_us if left_us is None else min(self.value_us, left_us))
 
 
 def low_watermark(connection: BulkConnection, allowance_us: int = ALLOWANCE_US) -> Watermark:
