@@ -134,11 +134,15 @@ def line_of(text: str, location: tuple[str, ...]) -> int:
 
     >>> line_of("[a]\\nx = 1\\n[b]\\nx = 2", ("b", "x"))
     4
+    >>> line_of("[a]\\nx = 1\\n[a.b]\\nx = 2", ("a", "b", "x"))
+    4
     """
-    table, *rest = location
-    key = re.compile(rf"[\"']?{re.escape((rest or [table])[0])}[\"']?\s*=")
-    inside, best = not rest, 1
-    for number, line in enumerate(text.splitlines(), 1):
+    lines = text.splitlines()
+    tables = {line.strip().strip("[] ") for line in lines if line.strip().startswith("[")}
+    depth = max((depth for depth in range(1, len(location)) if ".".join(location[:depth]) in tables), default=0)
+    table, key = ".".join(location[:depth]), re.compile(rf"[\"']?{re.escape(location[depth])}[\"']?\s*=")
+    inside, best = depth == 0, 1
+    for number, line in enumerate(lines, 1):
         stripped = line.strip()
         if stripped.startswith("["):
             inside = stripped.strip("[] ") == table

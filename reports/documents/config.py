@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -19,8 +20,18 @@ def masked_settings(settings: Settings) -> dict[str, Any]:
     for name in type(settings).model_fields:
         value = getattr(settings, name)
         if isinstance(value, Section):
-            values[name] = {key: show_value(getattr(value, key)) for key in type(value).model_fields}
+            values[name] = dict(shown_keys(value))
     return values
+
+
+def shown_keys(section: Section, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Keys of a table and of those inside it, with their values; of values under names of one's own only the names."""
+    for key in type(section).model_fields:
+        value = getattr(section, key)
+        if isinstance(value, Section):
+            yield from shown_keys(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, sorted(value) if isinstance(value, dict) else show_value(value)
 
 
 def show_value(value: Any) -> Any:
