@@ -12,6 +12,10 @@ from etl.mapping.model import Mapping
 from etl.target.bulk import BulkConnection
 
 IDS_A_STATEMENT: Final = 500
+JOINED_IDS: Final = 5_000
+"""Ids that one statement joins: before the secondary indexes exist, each statement reads the whole table."""
+LEAD: Final = """\
+UPDATE {schema}.{table} AS t JOIN ({pairs}) AS moved ON t.{column} = moved.retired SET t.{column} = moved.survivor"""
 
 
 def member_columns(mapping: Mapping) -> tuple[tuple[str, str], ...]:
@@ -27,18 +31,12 @@ def member_columns(mapping: Mapping) -> tuple[tuple[str, str], ...]:
 
 def repoint(connection: BulkConnection, schema: str, table: str, column: str, retired: pl.DataFrame) -> int:
     """Lead rows from `retired` (member_id, survivor) to the survivors, inside the caller's transaction; return how many."""
-    return sum(
-        connection.execute(
-            sql(
-                "UPDATE {schema}.{table} SET {column} = CASE {column} {cases} END WHERE {column} IN ({ids})",
-                {"schema": schema, "table": table, "column": column},
-                cases=" ".join(["WHEN %s THEN %s"] * some.height),
-                ids=places(some.height),
-            ),
-            [*(value for row in some.select("member_id", "survivor").rows() for value in row), *some["member_id"].to_list()],
-        )
-        for some in in_statements(retired)
-    )
+    names = {"schema": schema, "table": table, "column": column}
+    moved = 0
+    for some in retired.select("member_id", "survivor").iter_slices(JOINED_IDS):
+        pairs = " UNION ALL ".join(["SELECT %s AS retired, %s AS survivor", *["SELECT %s, %s"] * (some.height - 1)])
+        moved += connection.execute(sql(LEAD, names, pairs=pairs), [value for row in some.rows() for value in row])
+    return moved
 
 
 def in_statements(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
@@ -61,10 +59,4 @@ def retire_members(connection: BulkConnection, schema: str, table: str, retired:
             ),
             [*cases, *ids],
         )  # fmt: skip
-        connection.execute(
-            sql(
-                "UPDATE {schema}.{table} SET merged_into = CASE merged_into {when} END WHERE merged_into IN ({ids})",
-                names, when=when, ids=places(len(ids)),
-            ),
-            [*cases, *ids],
-        )  # fmt: skip
+    repoint(connection, schema, table, "merged_into", retired)
