@@ -59,9 +59,9 @@ def deleted_keys(
             gone = first
             for later in keys_between(connection, schema, table, after, first):
                 gone = without(gone, later)
-            yield from others(encode_keys(gone), own)
+            yield from reported(encode_keys(gone), own)
         for first in decode_keys(pl.Series(sent, dtype=pl.String), key_types(table)).iter_slices(KEYS_PER_QUERY):
-            yield from others(encode_keys(without(first, keys_among(connection, schema, table, first, after))), own)
+            yield from reported(encode_keys(without(first, keys_among(connection, schema, table, first, after))), own)
     except ServerError as error:
         raise cannot_know(error, table) from None
 
@@ -78,7 +78,7 @@ def without(keys: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
     return keys.join(others, on=keys.columns, how="anti", maintain_order="left")
 
 
-def others(keys: pl.Series, own: OwnDeletes | None) -> Iterator[pl.Series]:
+def reported(keys: pl.Series, own: OwnDeletes | None) -> Iterator[pl.Series]:
     """What is left of keys without our own deletes; nothing when nothing is."""
     if own is not None and len(keys):
         keys = keys.filter(~keys.is_in(list(own(keys.to_list()))))
