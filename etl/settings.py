@@ -108,6 +108,17 @@ class ReconcileSettings(Section):
     max_listed: int = Field(default=1_000, ge=1, le=1_000_000)
 
 
+class SyncSettings(Section):
+    """Keeping both sides in step. `poll_s`: pause of a stream that found nothing to do. `sweep_s`: how often every dirty row is
+    looked for, whatever its time. `tail_s`: how often rows are looked for that were written twice in one microsecond.
+    `clock_allowance_s`: how far the clocks of both sides may be apart where the later change wins."""
+
+    poll_s: float = Field(default=0.2, ge=0.01, le=60)
+    sweep_s: float = Field(default=300, ge=1, le=86_400)
+    tail_s: float = Field(default=1.0, ge=0.1, le=60)
+    clock_allowance_s: float = Field(default=2.0, ge=0, le=3_600)
+
+
 class StateSettings(Section):
     """Where local state lives: state.db, the stage, exports."""
 
@@ -124,6 +135,7 @@ class Settings(Section):
     load: LoadSettings = LoadSettings()
     dedupe: DedupeSettings = DedupeSettings()
     reconcile: ReconcileSettings = ReconcileSettings()
+    sync: SyncSettings = SyncSettings()
     state: StateSettings = StateSettings()
     origin: Path = Path("membershift.toml")
 

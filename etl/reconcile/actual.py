@@ -18,7 +18,8 @@ def read_actual(connection: BulkConnection, schema: str, plan: TablePlan, batch_
     """Every row, in the order of the key as far as the target knows one."""
     key = ", ".join(backtick(name) for name in plan.key)
     living = f" WHERE {backtick(REDIRECT)} IS NULL" if plan.redirects else ""
-    yield from connection.read_frame(f"{select(schema, plan)}{living} ORDER BY {key}", plan.schema, batch_rows=batch_rows)
+    for rows in connection.read_frame(f"{select(schema, plan)}{living} ORDER BY {key}", plan.schema, batch_rows=batch_rows):
+        yield rows if plan.born is None else plan.born.blanked(rows)
 
 
 def read_actual_by_key(
@@ -35,7 +36,8 @@ def read_actual_by_key(
         where = f"WHERE ({names}) IN ({', '.join([one] * some.height)}){living}"
         sql = f"{select(schema, plan)} {where}{' FOR UPDATE' if lock else ''}"
         frames += connection.read_frame(sql, plan.schema, values)
-    return pl.concat(frames).join(wanted, on=list(plan.key), how="semi")
+    rows = pl.concat(frames).join(wanted, on=list(plan.key), how="semi")
+    return rows if plan.born is None else plan.born.blanked(rows)
 
 
 def has_keys(connection: BulkConnection, schema: str, plan: TablePlan, rows: pl.DataFrame) -> pl.Series:

@@ -94,8 +94,9 @@ class Aside:
 
 def golden_rows(plan: TablePlan, survive: Survive, aside: pl.DataFrame) -> pl.DataFrame:
     """Expected rows of merged members. No one legacy row is theirs: PART, SOURCE and LINK are NULL."""
-    golden = survive(as_records(plan, aside)).rows
-    return golden.select(plan.schema.names()).with_columns(
+    golden = survive(as_records(plan, aside)).rows.select(plan.schema.names())
+    rows = golden if plan.born is None else plan.born.blanked(golden)
+    return rows.with_columns(
         pl.lit(None, pl.UInt8).alias(PART), pl.lit(None, pl.String).alias(SOURCE), pl.lit(None, pl.String).alias(LINK)
     )
 

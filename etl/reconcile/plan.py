@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
@@ -18,6 +18,9 @@ from etl.names import SourceTable
 from etl.source.catalog import Catalog, Table
 from etl.source.extract import canonical_schema, select_list
 from etl.target.columns import TargetColumn
+
+if TYPE_CHECKING:
+    from etl.reconcile.born import Born
 
 PART: Final = "__part"
 """Column of expected rows: the number of the part they come from."""
@@ -62,7 +65,8 @@ class PartPlan:
 @dataclass(frozen=True)
 class TablePlan:
     """One target table to compare. `columns` are those that any part maps, `key` first in meaning, not in order. `redirects`: it
-    holds rows of members that ended in others (REDIRECT), which no legacy row stands for."""
+    holds rows of members that ended in others (REDIRECT), which no legacy row stands for. `born`: rows that were made on the
+    target and carried back to the legacy side."""
 
     target: str
     key: tuple[str, ...]
@@ -70,6 +74,7 @@ class TablePlan:
     parts: tuple[PartPlan, ...]
     left_out: tuple[str, ...]
     redirects: bool = False
+    born: Born | None = None
 
     @cached_property
     def schema(self) -> pl.Schema:

@@ -17,6 +17,7 @@ from etl.dedupe.runs import require_no_half_run
 from etl.load.target_keys import read_unique_keys
 from etl.mapping.load_mapping import load_mapping
 from etl.progress import Progress
+from etl.reconcile.born import read_born
 from etl.reconcile.by_key import LookupNow
 from etl.reconcile.copies import find_copies
 from etl.reconcile.crosswalk import find_extra_entries
@@ -113,7 +114,9 @@ def plan_comparison(settings: Settings, source: Source, tables: Sequence[str]) -
         merged = anything_merged(connection, settings.target.state_schema)
         plans = plan_tables(mapping, catalog, columns, tables)
         return Planned(
-            tables=tuple(replace(plan, redirects=merged and plan.defines_members) for plan in plans),
+            tables=tuple(
+                replace(plan, redirects=merged and plan.defines_members, born=read_born(source, plan)) for plan in plans
+            ),
             unique_keys=read_unique_keys(connection, settings.target.schema_name),
             kept=frozenset(name for name, system in mapping.systems.items() if system.ids == "keep"),
             merged=merged,

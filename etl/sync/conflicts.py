@@ -25,7 +25,7 @@ COLUMNS: Final = (
 
 @dataclass(frozen=True)
 class FoundConflict:
-    """A row that both sides changed. `columns` with their `rule`; `source` and `target` are the whole rows, None where deleted."""
+    """A row that both sides changed. `columns` with their `rule`; `source`, `target`: the whole rows, None where deleted."""
 
     direction: Direction
     table: str
@@ -72,8 +72,8 @@ def of_merge(
 def write_conflicts(connection: BulkConnection, state_schema: str, conflicts: Iterable[FoundConflict]) -> int:
     """Keep conflicts, inside the caller's transaction: with the rows as they were decided. Returns how many."""
     statement = sql(
-        "INSERT INTO {state}.sync_conflict (direction, table_name, row_key, column_names, rule, winner, source_image, target_image, "
-        "found_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, UTC_TIMESTAMP(6))",
+        "INSERT INTO {state}.sync_conflict (direction, table_name, row_key, column_names, rule, winner, source_image, "
+        "target_image, found_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, UTC_TIMESTAMP(6))",
         {"state": state_schema},
     )
     count = 0

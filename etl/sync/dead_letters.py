@@ -1,4 +1,4 @@
-"""Dead letters: rows that could not be carried over, each with its reason, tried again at intervals; they never stop the stream."""
+"""Dead letters: rows that could not be carried over, with the reason; tried again at intervals, they never stop the stream."""
 
 from __future__ import annotations
 

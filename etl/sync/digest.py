@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import polars as pl
 
 WIDTH: Final = 8
 NOTHING: Final = bytes(WIDTH)
@@ -45,6 +48,12 @@ def canonical(value: Any) -> bytes:
 def pack(columns: tuple[str, ...], base: dict[str, bytes]) -> bytes:
     """Digests in the order of `columns`, for sync_base.hashes."""
     return b"".join(base.get(column, NOTHING) for column in columns)
+
+
+def pack_rows(rows: pl.DataFrame, columns: tuple[str, ...]) -> list[bytes]:
+    """The same for every row of a frame, a column at a time."""
+    digests = [[digest(value) for value in rows[column]] for column in columns]
+    return [b"".join(parts) for parts in zip(*digests, strict=True)]
 
 
 def unpack(columns: tuple[str, ...], packed: bytes) -> dict[str, bytes]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LOST_TRANSACTION: Final = 2006
 NO_TABLE: Final = 1146
+SYNC_PAIR: Final = ("updated_at", "synced_at")
 
 
 class BulkConnection:
@@ -100,7 +101,9 @@ class BulkConnection:
         """LOAD DATA LOCAL the `columns` of `frame` into `table` of `schema` (the connection's own by default).
 
         Must run in a transaction, because the server damages what it does not like and goes on: unless the outcome is clean, roll
-        back. What it would damage without a word is found first, and then nothing is sent. Raises TypeError when a column of the
+        back. What it would damage without a word is found first, and then nothing is sent. What is loaded comes from the legacy
+        side, so it counts as in step with it: where a table has the pair of columns that change capture lives on (updated_at and
+        synced_at), both take the same time. Raises TypeError when a column of the
         frame has not the type of its column in the table (see TargetColumn.polars_type).
         """
         from etl.target.fit import find_silent_damage
@@ -114,7 +117,8 @@ class BulkConnection:
         if unfit := find_silent_damage(chosen, self.columns_of(table, schema)):
             return LoadOutcome(0, chosen.height, len(unfit), unfit)
         with payload_in_memory(chosen) as path, self._watched() as driver:
-            sql = load_statement(path, self.quoted(table, schema), columns, binary_columns(chosen))
+            stamped = self._stamped(table, columns, schema)
+            sql = load_statement(path, self.quoted(table, schema), columns, binary_columns(chosen), stamped)
             rows, warnings = driver.run(sql)
         listed = self._warnings() if warnings else ()
         return LoadOutcome(rows, chosen.height - rows, warnings, listed)
@@ -198,6 +202,11 @@ class BulkConnection:
         """Give the connection up, and with it the transaction."""
         self._transaction_lost = self._transaction_lost or self._in_transaction
         self.close()
+
+    def _stamped(self, table: str, columns: Sequence[str], schema: str | None) -> tuple[str, ...]:
+        """The pair of columns by which a row counts as in step, where the table has both and the caller sets neither."""
+        there = {column.name for column in self.columns_of(table, schema)}
+        return SYNC_PAIR if there.issuperset(SYNC_PAIR) and not set(SYNC_PAIR) & set(columns) else ()
 
     def _warnings(self) -> tuple[LoadWarning, ...]:
         """Codes and row numbers of the last statement's warnings."""

@@ -21,8 +21,8 @@ from etl.names import backtick
 FORMAT: Final = """CHARACTER SET utf8mb4 FIELDS TERMINATED BY '\t' ENCLOSED BY '"' ESCAPED BY '' LINES TERMINATED BY '\n'"""
 
 
-def load_statement(path: str, table: str, columns: Sequence[str], binary: frozenset[str]) -> str:
-    """LOAD DATA LOCAL of the file at `path` into the quoted `table`.
+def load_statement(path: str, table: str, columns: Sequence[str], binary: frozenset[str], stamped: Sequence[str] = ()) -> str:
+    """LOAD DATA LOCAL of the file at `path` into the quoted `table`. Columns of `stamped` all take the time of the statement.
 
     >>> print(load_statement("/x", "`t`", ["a", "b"], frozenset({"b"})).replace(chr(9), "TAB").replace(chr(10), "LF"))
     LOAD DATA LOCAL INFILE '/x' INTO TABLE `t` CHARACTER SET utf8mb4 FIELDS TERMINATED BY 'TAB' ENCLOSED BY '"' ESCAPED BY '' \
@@ -30,6 +30,7 @@ LINES TERMINATED BY 'LF' (`a`, @b1) SET `b` = UNHEX(@b1)
     """
     fields = [f"@b{index}" if column in binary else backtick(column) for index, column in enumerate(columns)]
     settings = [f"{backtick(column)} = UNHEX(@b{index})" for index, column in enumerate(columns) if column in binary]
+    settings += [f"{backtick(column)} = CURRENT_TIMESTAMP(6)" for column in stamped]
     tail = f" SET {', '.join(settings)}" if settings else ""
     return f"LOAD DATA LOCAL INFILE '{path}' INTO TABLE {table} {FORMAT} ({', '.join(fields)}){tail}"
 

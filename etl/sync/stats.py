@@ -1,0 +1,119 @@
+"""What a running sync tells: by stream, how much it did, how far behind it is, and what it is waiting for.
+
+Threads write, the screen and the metrics read: every method takes the lock. Times are of a monotonic clock.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Final
+
+from etl.sync.model import Counts
+
+WINDOW_S: Final = 60.0
+
+
+@dataclass(frozen=True)
+class StreamView:
+    """A stream as it is now. `name` is "forward/<database>" or "reverse". `lag_s`: since when it has not been through with
+    everything, in seconds. `rate`: rows a second over the last minute. `waiting`: why nothing is done, "" where it works."""
+
+    name: str
+    lag_s: float
+    rate: float
+    rounds: int
+    waiting: str
+    tables: Mapping[str, Counts]
+
+
+@dataclass
+class Stream:
+    """What is kept of a stream."""
+
+    tables: dict[str, Counts] = field(default_factory=lambda: defaultdict(Counts))
+    through_at: float = field(default_factory=time.monotonic)
+    done: deque[tuple[float, int]] = field(default_factory=deque)
+    rounds: int = 0
+    waiting: str = ""
+    worked_at: float = 0.0
+    was_through: bool = False
+
+
+class Stats:
+    """Of one process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._streams: dict[str, Stream] = {}
+        self.began = time.monotonic()
+
+    def add(self, stream: str, counts: Mapping[str, Counts]) -> None:
+        """A round's result."""
+        with self._lock:
+            kept = self._streams.setdefault(stream, Stream())
+            rows = 0
+            for table, one in counts.items():
+                into = kept.tables[table]
+                for name, value in asdict(one).items():
+                    setattr(into, name, getattr(into, name) + value)
+                rows += one.written + one.deleted
+            kept.rounds += 1
+            kept.waiting = ""
+            if rows:
+                kept.worked_at = time.monotonic()
+                kept.done.append((kept.worked_at, rows))
+
+    def through(self, stream: str, at: float) -> None:
+        """The stream is through with everything that had happened at `at` (monotonic)."""
+        with self._lock:
+            kept = self._streams.setdefault(stream, Stream())
+            kept.through_at = max(kept.through_at, at)
+            kept.was_through = True
+
+    def wait(self, stream: str, why: str) -> None:
+        """The stream cannot go on for now."""
+        with self._lock:
+            self._streams.setdefault(stream, Stream()).waiting = why
+
+    def expect(self, names: Iterable[str]) -> None:
+        """These streams are about to begin."""
+        with self._lock:
+            for name in names:
+                self._streams.setdefault(name, Stream())
+
+    @property
+    def quiet(self) -> bool:
+        """Whether every stream found nothing to do in a round that began after the last one that did something ended."""
+        with self._lock:
+            streams = self._streams.values()
+            worked_at = max((stream.worked_at for stream in streams), default=0.0)
+            return all(stream.was_through and stream.through_at > worked_at for stream in streams)
+
+    def views(self) -> list[StreamView]:
+        """All streams as they are now, by name."""
+        now = time.monotonic()
+        with self._lock:
+            return [self._view(name, stream, now) for name, stream in sorted(self._streams.items())]
+
+    def _view(self, name: str, stream: Stream, now: float) -> StreamView:
+        while stream.done and stream.done[0][0] < now - WINDOW_S:
+            stream.done.popleft()
+        span = min(WINDOW_S, max(now - self.began, 1.0))
+        tables = {table: Counts(**asdict(counts)) for table, counts in stream.tables.items()}
+        rate = sum(rows for _, rows in stream.done) / span
+        return StreamView(name, max(0.0, now - stream.through_at), rate, stream.rounds, stream.waiting, tables)
+
+
+def heartbeat_text(views: list[StreamView], pid: int, host: str, up_s: float) -> str:
+    """What the running sync leaves on the target every few seconds, for `sync status` from anywhere: sync_control.value."""
+    streams = [
+        {"name": view.name, "lag": round(view.lag_s, 1), "rate": round(view.rate, 1), "waiting": view.waiting[:60]}
+        for view in views
+    ]
+    written = json.dumps({"pid": pid, "host": host[:40], "up": round(up_s), "streams": streams})
+    return written if len(written) <= 400 else json.dumps({"pid": pid, "host": host[:40], "up": round(up_s), "streams": []})
