@@ -37,7 +37,7 @@ class LevelView:
 
 @dataclass(frozen=True)
 class ModelView:
-    """A trained model without the values it learned from."""
+    """A trained model without the values it learned from. `personal_id`: it learned from an id that belongs to one person."""
 
     name: str
     title: str
@@ -48,6 +48,7 @@ class ModelView:
     thresholds: Thresholds
     levels: tuple[LevelView, ...]
     training_pairs: Mapping[str, int]
+    personal_id: bool = True
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,14 @@ def view_model(model: TrainedModel) -> ModelView:
         model.comparison_set.thresholds,
         tuple(levels),
         dict(model.pairs),
+        has_personal_id(model),
     )
+
+
+def has_personal_id(model: TrainedModel) -> bool:
+    """Whether an id of one person was among what it learned from: in the comparison set, and seen on both records of any pair."""
+    comparisons = enumerate(model.comparison_set.comparisons)
+    return any(comparison.personal_id and "trained" in model.m_from[place] for place, comparison in comparisons)
 
 
 def compare_models(first: ModelView, second: ModelView) -> ModelComparison:

@@ -30,15 +30,28 @@ def model_document(model: ModelView, lang: str) -> Document:
     )
     return Document(
         title=tr(lang, "Deduplicate: model"),
-        verdict=Verdict("warn" if assumed else "ok", text),
+        verdict=Verdict("ok" if model.personal_id and not assumed else "warn", text),
         figures=model_figures(model, lang),
         tables=(weights_table(model, lang), training_table(model, lang)),
         next_steps=(
+            *without_personal_id(model, lang),
             tr(lang, "Run `membershift dedupe model train` after the data changed much; the model before it is kept."),
             tr(lang, "Run `membershift dedupe model compare FILE` to see how two models differ."),
         ),
         lang=lang,
     )
+
+
+def without_personal_id(model: ModelView, lang: str) -> tuple[str, ...]:
+    """What to do about a model that knows people by their names, contacts and birthdays alone; nothing for another."""
+    if model.personal_id:
+        return ()
+    told = tr(
+        lang,
+        "No id of one person was among the comparisons, so more strangers weigh as much as one person does: raise "
+        "`[dedupe] match_weight`, or measure a sample with `membershift dedupe review --sample`, before you merge.",
+    )
+    return (told,)
 
 
 def model_figures(model: ModelView, lang: str) -> tuple[Figure, ...]:

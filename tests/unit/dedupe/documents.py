@@ -133,6 +133,7 @@ def models(lang: str) -> Iterator[Document]:
     """Models, alone and side by side."""
     yield dedupe_model.model_document(MODEL, lang)
     yield dedupe_model.model_document(replace(MODEL, levels=LEVELS[:2]), lang)
+    yield dedupe_model.model_document(replace(MODEL, personal_id=False), lang)
     for other in (MODEL, OTHER, replace(MODEL, sha="0" * 64)):
         yield dedupe_model.compare_document(compare_models(MODEL, other), lang)
     change = compare_models(MODEL, OTHER)

@@ -10,6 +10,7 @@ import pytest
 
 from etl.dedupe.explain import explain_pair
 from etl.dedupe.model import EdgeSet, Limits, RecordSet
+from etl.dedupe.model_view import view_model
 from etl.dedupe.predict import link_records
 from etl.dedupe.read_model import open_model
 from etl.dedupe.records import records_from_frames
@@ -84,6 +85,7 @@ def test_a_model_read_again_is_the_same(linked: Linked) -> None:
     again = load_model(linked.folder / "model.json")
     assert (again.sha, again.version, again.prior) == (linked.model.sha, linked.model.version, linked.model.prior)
     assert again.comparison_set.comparisons == linked.model.comparison_set.comparisons
+    assert view_model(again).personal_id, "identity cards and union ids are among what it learned from"
 
 
 def test_arrivals_get_the_edges_they_would_get_in_a_full_run(linked: Linked, tmp_path: Path) -> None:

