@@ -34,11 +34,20 @@ def hold_sync_lock(settings: Settings) -> Iterator[None]:
         except BlockingIOError as error:
             raise another_copy(f"{settings.state_dir}") from error
         with connect_bulk(settings.target) as connection:
-            name = f"membershift.sync.{settings.target.state_schema}"[:64]
-            taken = connection.scalar("SELECT GET_LOCK(%s, %s)", (name, PATIENCE_S))
+            taken = connection.scalar("SELECT GET_LOCK(%s, %s)", (lock_name(settings.target.state_schema), PATIENCE_S))
             if taken is None or int(taken) != 1:
                 raise another_copy("the target")
             yield
+
+
+def lock_name(state_schema: str) -> str:
+    """The lock on the target."""
+    return f"membershift.sync.{state_schema}"[:64]
+
+
+def lock_name(state_schema: str) -> str:
+    """Name of the lock on the target; both engines take 64 characters."""
+    return f"membershift.sync.{state_schema}"[:64]
 
 
 def another_copy(where: str) -> RefusedError:
