@@ -41,11 +41,6 @@ def hold_sync_lock(settings: Settings) -> Iterator[None]:
 
 
 def lock_name(state_schema: str) -> str:
-    """The lock on the target."""
-    return f"membershift.sync.{state_schema}"[:64]
-
-
-def lock_name(state_schema: str) -> str:
     """Name of the lock on the target; both engines take 64 characters."""
     return f"membershift.sync.{state_schema}"[:64]
 
