@@ -27,7 +27,8 @@ from fixtures.data.generate import LegacyData
 from fixtures.legacy_server.launcher import LegacyServer
 from fixtures.target import TargetServer
 from tests.conftest import drop_schemas
-from tests.scenarios.test_unmerge import proven, settings_over
+from tests.retailer import retailer_settings
+from tests.scenarios.test_unmerge import proven
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def staged(
     legacy: LegacyServer, retailer: LegacyData, target_server: TargetServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Settings]:
     """2,000 members staged, and an empty target."""
-    settings = settings_over(legacy, target_server, tmp_path_factory.mktemp("story"), "story")
+    settings = retailer_settings(legacy, target_server, tmp_path_factory.mktemp("story"), "story")
     run_stage(settings, StageRequest(), Silent())
     yield settings
     drop_schemas(settings.target)
@@ -174,7 +175,7 @@ def test_what_decisions_forbid_changes_nothing(staged: Settings, target: BulkCon
 def test_deduplicated_after_the_load_ended_members_redirect_and_come_back(
     staged: Settings, legacy: LegacyServer, target_server: TargetServer, tmp_path: Path
 ) -> None:
-    settings = settings_over(legacy, target_server, tmp_path, "after")
+    settings = retailer_settings(legacy, target_server, tmp_path, "after")
     shutil.copytree(staged.stage_dir, settings.stage_dir)
     if (staged.dedupe_dir / "model.json").is_file():  # by an earlier test; else it is trained again
         (settings.dedupe_dir).mkdir(mode=0o700)
