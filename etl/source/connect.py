@@ -168,6 +168,13 @@ class Source:
                 pause = min(pause * 2, _LONGEST_PAUSE_S)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
+    @contextmanager
+    def plain_session(self) -> Iterator[PlainSession]:
+        """A pymssql connection from the pool, for a transaction of the caller's own: nothing is retried. Any exception closes it,
+        and the server undoes what was begun; otherwise it must be given back as it came."""
+        with self._plain(None) as session:
+            yield session
+
     def close(self) -> None:
         """Close the idle connections."""
         with self._lock:

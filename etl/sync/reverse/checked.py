@@ -73,13 +73,12 @@ def reasons(
 def staged_form(part: PartPlan, rows: pl.DataFrame) -> pl.DataFrame:
     """Legacy rows in all columns of the extract: text that we write is never damaged, what is missing is NULL."""
     schema = polars_schema(canonical_schema(part.table))
-    given = [
-        pl.col(name)
-        if name in rows.columns
-        else (pl.lit(False) if name.endswith(DAMAGED_SUFFIX) else pl.lit(None, dtype)).alias(name)
+    missing = [
+        (pl.lit(False) if name.endswith(DAMAGED_SUFFIX) else pl.lit(None, dtype)).alias(name)
         for name, dtype in schema.items()
+        if name not in rows.columns
     ]
-    return rows.select(given)
+    return rows.with_columns(missing).select(schema.names())
 
 
 def tolerances(inverse: PartInverse) -> dict[str, int]:

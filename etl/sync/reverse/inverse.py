@@ -74,11 +74,21 @@ class PartInverse:
                         before = chosen.get(name, pl.col(name))
                         chosen[name] = pl.when(pl.col(MASK + column)).then(value).otherwise(before)
             rows = rows.with_columns(expr.cast(self.slots[name].dtype, strict=False).alias(name) for name, expr in chosen.items())
-        return self.with_offsets(rows.select(self.slots))
+        return self.with_offsets(rows.select(list(self.slots)))
 
     def transform_of(self, column: str) -> str:
         """The transform that makes a target column."""
         return self.part.part.column(column).transform
+
+    def legacy_keys(self, rows: pl.DataFrame) -> pl.DataFrame | None:
+        """The legacy key that rows of the target (its columns) would have; None where the mapping does not say."""
+        given: list[pl.Expr] = []
+        for name in self.part.part.key:
+            owner = self.slot_owner(name)
+            if owner is None or owner not in self.part.part.target_key:
+                return None
+            given.append(self.writes[owner][name].cast(self.slots[name].dtype, strict=False).alias(name))
+        return rows.select(pl.col(name).alias(WANTED + name) for name in rows.columns).select(given)
 
     def with_offsets(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Every datetimeoffset has an offset: where nothing says which, that of the zone."""
@@ -172,8 +182,15 @@ def provenance(plan: TablePlan) -> frozenset[str]:
 
 
 def discriminators(plan: TablePlan) -> tuple[str, ...]:
-    """Columns that every part fills with a constant: they say which part a row belongs to."""
-    constants = [
-        {column.mapping.target for column in part.compiled.plans if column.mapping.transform == "constant"} for part in plan.parts
-    ]
-    return tuple(sorted(set.intersection(*constants))) if constants else ()
+    """Columns that every part fills with another constant: they say which part a row belongs to. None for a single part."""
+    told: list[str] = []
+    for name in plan.schema:
+        values = [
+            str(column.mapping.args["value"])
+            for part in plan.parts
+            for column in part.compiled.plans
+            if column.mapping.target == name and column.mapping.transform == "constant"
+        ]
+        if len(plan.parts) > 1 and len(set(values)) == len(plan.parts):
+            told.append(name)
+    return tuple(told)

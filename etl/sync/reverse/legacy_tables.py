@@ -157,18 +157,22 @@ def insert_entries(database: str, part: str, entries: Mapping[str, str]) -> str:
     return " ".join(("INSERT INTO", our_table(database, ROWS), "(part, target_key, legacy_key) VALUES", values))
 
 
-def add_returned(database: str, part: str, legacy_key: str, column: str, gain: Decimal) -> str:
-    """T-SQL that adds to what a counter of one legacy row was given."""
-    table, where = (
-        our_table(database, COUNTERS),
-        f"part = {part_literal(part)} AND legacy_key = {text_literal(legacy_key)} AND column_name = '{column}'",
-    )
-    number = f"CONVERT(decimal(38,6), '{gain:f}')"
-    return (
-        f"UPDATE {table} SET total = total + {number} WHERE {where}; "  # noqa: S608 - our own names, values as literals
-        f"IF @@ROWCOUNT = 0 INSERT INTO {table} (part, legacy_key, column_name, total) "
-        f"VALUES ({part_literal(part)}, {text_literal(legacy_key)}, '{column}', {number})"
-    )
+def add_returned(database: str, part: str, column: str, gains: Sequence[tuple[str, Decimal]]) -> list[str]:
+    """T-SQL that adds to what one counter of some legacy rows was given: those that have a number, then those that have none."""
+    table, named = our_table(database, COUNTERS), part_literal(part)
+    listed = ", ".join(f"({text_literal(key)}, CONVERT(decimal(38,6), '{gain:f}'))" for key, gain in gains)
+    values, which = f"(VALUES {listed}) AS v (k, gain)", f"part = {named} AND column_name = '{column}'"
+    there = " ".join(("SELECT 1 FROM", table, "AS o WHERE", which, "AND o.legacy_key = v.k"))
+    return [
+        " ".join(("UPDATE c SET total = c.total + v.gain FROM", table, f"AS c JOIN {values} ON c.legacy_key = v.k WHERE", which)),
+        " ".join(
+            (
+                f"INSERT INTO {table} (part, legacy_key, column_name, total)",
+                f"SELECT {named}, v.k, '{column}', v.gain",
+                f"FROM {values} WHERE NOT EXISTS ({there})",
+            )
+        ),
+    ]
 
 
 def our_table(database: str, name: str) -> str:

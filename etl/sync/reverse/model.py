@@ -27,8 +27,7 @@ LINKED_BY: Final = "sync"
 @dataclass(frozen=True)
 class ReverseContext:
     """What reverse works with. `target` is the caller's own connection, outside a transaction. `positions`: up to which version
-    forward has applied the changes of each legacy table (None: unknown, then rows that exist are only written where they equal
-    what both sides last had). `survive` makes golden records of members of several legacy records."""
+    forward has applied the changes of each legacy table. `survive` makes golden records of members of several legacy records."""
 
     plan: SyncPlan
     source: Source
@@ -57,6 +56,7 @@ class Reversed:
     dead: list[DeadLetter] = field(default_factory=list)
     settled: dict[str, tuple[str, ...]] = field(default_factory=dict)
     echoes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    unplaced: dict[str, dict[str, Any]] = field(default_factory=dict)
     returned: dict[str, dict[str, Decimal]] = field(default_factory=dict)
     row_versions: dict[SourceTable, dict[str, bytes]] = field(default_factory=dict)
     written: int = 0

@@ -1,0 +1,140 @@
+"""Records that a member has to have on the legacy side: of those born on the target, and of those whose rows refer to a system in
+which they have none.
+
+The legacy row comes first, with our own note of whose it is; the crosswalk follows, and may follow again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+import polars as pl
+
+from etl.load.sql import places, sql
+from etl.reconcile.actual import read_actual_by_key
+from etl.reconcile.plan import encode_keys
+from etl.sync.model import KEY
+from etl.sync.plan import SyncPlan, SyncTable
+from etl.sync.reverse.compose import Batch, compose
+from etl.sync.reverse.decide import Decision, columns_of
+from etl.sync.reverse.images import Images, Tools
+from etl.sync.reverse.inverse import PartInverse, invert_part
+from etl.sync.reverse.legacy_tables import entries_by_target
+from etl.sync.reverse.locate import new_id
+from etl.sync.reverse.model import LINKED_BY, ReverseContext
+from etl.sync.reverse.places import new_place
+from etl.sync.reverse.proof import Reason
+from etl.sync.reverse.records import Records
+from etl.sync.reverse.write_back import transaction, write_batch
+from etl.target.bulk import BulkConnection
+
+Link = tuple[str, str, int, datetime]
+"""(system, legacy id, member, since when)."""
+
+LINK: Final = (
+    "INSERT INTO {schema}.member_source (source, source_id, member_id, valid_from, linked_by, updated_at, synced_at) "
+    "VALUES {rows} ON DUPLICATE KEY UPDATE member_id = member_id"
+)
+
+
+def link_records(connection: BulkConnection, schema: str, links: Sequence[Link]) -> None:
+    """Enter records in the crosswalk; those that are there stay as they are."""
+    if not links:
+        return
+    rows = ", ".join([f"({places(5)}, NOW(6), NOW(6))"] * len(links))
+    values = [value for system, one, member, since in links for value in (system, one, member, since, LINKED_BY)]
+    with connection.transaction():
+        connection.execute(sql(LINK, {"schema": schema}, rows=rows), values)
+
+
+def member_table(plan: SyncPlan) -> SyncTable | None:
+    """The table of members; None where the mapping has none."""
+    return next((table for table in plan.tables if table.plan.defines_members), None)
+
+
+def ensure_records(
+    context: ReverseContext, records: Records, wanted: Mapping[str, set[int]], lookups: Mapping[str, Mapping[str, pl.DataFrame]]
+) -> dict[int, Reason]:
+    """Give members a record in the systems where they have none: `wanted` names members by system. Counters of such a record
+    begin at nothing: what the member gained follows with the member's own row. Returns members that cannot get one, and why.
+
+    Raises ServerError.
+    """
+    table = member_table(context.plan)
+    failed: dict[int, Reason] = {}
+    for system, members in wanted.items():
+        lacking = sorted(member for member in members if records.best(member, system) is None)
+        if not lacking:
+            continue
+        inverse = inverse_of(context, table, system)
+        if table is None or inverse is None:
+            failed.update(dict.fromkeys(lacking, Reason("unknown_system", f"no part of the mapping makes members of {system}")))
+            continue
+        failed.update(make_records(context, table, inverse, records, lacking, lookups))
+    return failed
+
+
+def inverse_of(context: ReverseContext, table: SyncTable | None, system: str) -> PartInverse | None:
+    """The part that defines a system's members."""
+    for part in () if table is None else table.plan.parts:
+        defined = part.part.defines_member
+        if defined is not None and defined.name == system:
+            return invert_part(part, context.plan.mapping.time_zone)
+    return None
+
+
+def make_records(
+    context: ReverseContext,
+    table: SyncTable,
+    inverse: PartInverse,
+    records: Records,
+    members: Sequence[int],
+    lookups: Mapping[str, Mapping[str, pl.DataFrame]],
+) -> dict[int, Reason]:
+    """Insert a record for each of these members, in one transaction, and link it."""
+    plan = table.plan
+    (member_id,) = plan.key
+    rows = read_members(context, table, members)
+    missing = {member: Reason("unknown_member", "the row refers to a member that is not there") for member in members}
+    if rows.is_empty():
+        return missing
+    system, part = inverse.part.part.defines_member, inverse.part.part
+    assert system is not None, "only parts that define members make records"
+    failed = {member: why for member, why in missing.items() if member not in rows[member_id]}
+    facts = columns_of(table, [inverse])
+    with transaction(context.source, context.lock_wait_ms) as session:
+        noted = entries_by_target(session, part.source.database, part.name, rows[KEY], lock=True)
+        todo = [at for at, key in enumerate(rows[KEY]) if key not in noted]
+        ids = [new_id(inverse, int(rows[member_id][at])) for at in todo]
+        decisions = {
+            at: Decision({name: rows[name][at] for name in facts.carried if name not in table.rules.counters}, new=True)
+            for at in todo
+        }
+        tools = Tools(records.lookup, lookups, context.survive)
+        batch = Batch(table, rows, rows[member_id], {}, tools)
+        made = compose(
+            batch, [new_place(inverse, todo, ids)], Images({}, pl.DataFrame(), ()), decisions, dict.fromkeys(todo, facts)
+        )
+        result = write_batch(session, context.plan, batch, made, decisions)
+    for at, why in made.dead.items():
+        failed[int(rows[member_id][at])] = Reason(f"no_record_{system.name}"[:40], f"{why.code}: {why.detail}")
+    found = {at: noted[key] for at, key in enumerate(rows[KEY]) if key in noted}
+    found |= {at: key for (_, at), key in result.inserted.items()}
+    links = [(system.name, one, int(rows[member_id][at]), rows[system.since][at]) for at, one in found.items()]
+    link_records(context.target, context.plan.schema, links)
+    for name, one, member, _ in links:
+        records.add(member, name, one)
+    return failed
+
+
+def read_members(context: ReverseContext, table: SyncTable, members: Iterable[int]) -> pl.DataFrame:
+    """Rows of members as they are, with KEY and updated_at."""
+    (member_id,) = table.plan.key
+    keys = pl.DataFrame({member_id: pl.Series(list(members), dtype=table.plan.schema[member_id])})
+    rows = read_actual_by_key(context.target, context.plan.schema, table.plan, keys)
+    now = context.target.scalar("SELECT UTC_TIMESTAMP(6)")
+    return rows.with_columns(
+        encode_keys(rows.select(member_id)).alias(KEY), pl.lit(now).cast(pl.Datetime("us")).alias("updated_at")
+    )

@@ -1,0 +1,148 @@
+"""The legacy rows of a batch as they are to be, each one proved: the mapping makes of it the target row it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final
+
+import polars as pl
+
+from etl.sync.plan import SyncTable
+from etl.sync.reverse.checked import differ, staged_form
+from etl.sync.reverse.counters import Takers, find_takers, with_gains
+from etl.sync.reverse.decide import Columns, Decision
+from etl.sync.reverse.fits import find_misfits
+from etl.sync.reverse.images import Images, Tools, read_images
+from etl.sync.reverse.inverse import MASK, WANTED
+from etl.sync.reverse.model import CLOCK
+from etl.sync.reverse.places import Place
+from etl.sync.reverse.proof import Dead, Reason, find_lost, prove
+
+UPDATED_AT: Final = "updated_at"
+NOTHING: Final = Decimal(0)
+
+MemberKeys = Mapping[tuple[str, int], str]
+"""Legacy id by (system, member), for rows that refer to members."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """Rows of one place as they are to be: `frame` in the extract's columns; `slots`: which of them are written, by name."""
+
+    place: Place
+    frame: pl.DataFrame
+    slots: pl.DataFrame
+
+
+@dataclass
+class Composition:
+    """What is to be written, and the rows of the batch that are not, with the reason."""
+
+    written: list[Written] = field(default_factory=list)
+    takers: Takers = field(default_factory=list)
+    dead: Dead = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one table: `rows` as DirtyRows has them, `members` of a table of members, keys for references to members."""
+
+    table: SyncTable
+    rows: pl.DataFrame
+    members: pl.Series | None
+    keys: MemberKeys
+    tools: Tools
+
+
+def compose(
+    batch: Batch,
+    places: Sequence[Place],
+    images: Images,
+    decisions: Mapping[int, Decision],
+    columns: Mapping[int, Columns],
+) -> Composition:
+    """Legacy rows that hold what `decisions` send; `images` are those of the first places, that are there already. Where writing
+    one column moves another (a golden record that takes the most recent value, say), that one is written too, in a second pass.
+    Decisions learn their echoes."""
+    nows = [seen.rows for seen in images.seen] + [None] * (len(places) - len(images.seen))
+    takers = find_takers(batch.table.rules.counters, batch.members, places)
+    made = Composition()
+    for last in (False, True):
+        made = Composition(takers=takers)
+        for number, (place, now) in enumerate(zip(places, nows, strict=True)):
+            made.written.append(write_place(batch, place, now, decisions, takers[number], made.dead))
+        frames = [written.frame for written in made.written]
+        after = read_images(batch.table.plan, places, frames, batch.members, batch.tools)
+        for place, seen in zip(places, after.seen, strict=True):
+            for row, why in seen.reasons.items():
+                if place.new or images_has(images, place, row):
+                    made.dead.setdefault(int(place.at[row]), Reason("refused_by_mapping", why))
+        if not prove(images, after, decisions, columns, made.dead, last=last):
+            break
+    return made
+
+
+def images_has(images: Images, place: Place, row: int) -> bool:
+    """Whether the row of the batch that a legacy row belongs to was known to the mapping before."""
+    return int(place.at[row]) in images.rows
+
+
+def write_place(
+    batch: Batch,
+    place: Place,
+    now: pl.DataFrame | None,
+    decisions: Mapping[int, Decision],
+    takers: Mapping[str, frozenset[int]],
+    dead: Dead,
+) -> Written:
+    """One place's rows with the values that are sent, and whatever of them does not fit. `now`: what they are to the mapping."""
+    inverse, target = place.inverse, batch.rows[place.at]
+    wanted: dict[str, pl.Series] = {}
+    masks: dict[str, pl.Series] = {}
+    touched = pl.repeat(place.new, len(place.at), dtype=pl.Boolean, eager=True)
+    for column in inverse.writes:
+        if column == CLOCK:
+            continue
+        if column in batch.table.rules.counters:
+            taking = takers.get(column, frozenset())
+            gains = [
+                decisions[at].gains.get(column, NOTHING) if at in decisions and row in taking else NOTHING
+                for row, at in enumerate(place.at)
+            ]
+            wanted[column] = with_gains(target[column], None if now is None else now[column], gains)
+            masks[column] = touched | pl.Series([gain != 0 for gain in gains], dtype=pl.Boolean) if now is not None else touched
+            continue
+        wanted[column] = wanted_values(batch, place, column, target)
+        if now is None:
+            masks[column] = touched
+        else:
+            sent = [at in decisions and column in decisions[at].send for at in place.at]
+            masks[column] = pl.Series(sent, dtype=pl.Boolean) & differ(now, target, column, 0)
+    for flags in list(masks.values()):
+        touched = touched | flags
+    if CLOCK in inverse.writes:
+        wanted[CLOCK], masks[CLOCK] = target[UPDATED_AT], touched
+    work = place.frame.with_columns(
+        *(series.alias(WANTED + column) for column, series in wanted.items()),
+        *(series.alias(MASK + column) for column, series in masks.items()),
+    )
+    rows = inverse.legacy_rows(work)
+    slots = pl.DataFrame({name: masks[column] for column, names in inverse.writes.items() for name in names})
+    slots = slots.drop([name for name in inverse.identity if name in slots.columns])
+    for misfit in find_misfits(rows, dict(inverse.slots), slots):
+        dead.setdefault(int(place.at[misfit.row]), Reason(misfit.reason, misfit.detail))
+    find_lost(place, wanted, masks, rows, dead)
+    return Written(place, staged_form(place.part, rows), slots)
+
+
+def wanted_values(batch: Batch, place: Place, column: str, target: pl.DataFrame) -> pl.Series:
+    """What a place should hold of a column: the target's value, a reference to a member as the legacy id."""
+    mapping, part = place.part.part.column(column), place.part.part
+    if mapping.member is None:
+        return target[column]
+    if part.defines_member is not None and column in part.target_key:
+        return place.ids
+    names = [None if member is None else batch.keys.get((mapping.member, member)) for member in target[column]]
+    return pl.Series(names, dtype=pl.String)

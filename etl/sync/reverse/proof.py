@@ -1,0 +1,109 @@
+"""Whether legacy rows that are to be written would say what the target says. What would not is told here, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+
+from etl.sync.reverse.decide import Columns, Decision, is_echo
+from etl.sync.reverse.fits import declared
+from etl.sync.reverse.images import Images
+from etl.sync.reverse.inverse import PartInverse
+from etl.sync.reverse.model import CLOCK
+from etl.sync.reverse.places import Place
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a row is not written; names columns and types, never values."""
+
+    code: str
+    detail: str
+
+
+Dead = dict[int, Reason]
+"""Rows of a batch that are not written."""
+
+
+def find_lost(
+    place: Place,
+    wanted: Mapping[str, pl.Series],
+    masks: Mapping[str, pl.Series],
+    rows: pl.DataFrame,
+    dead: Dead,
+) -> None:
+    """Values for which the legacy column has no way to say them: codes that its table lacks, numbers out of its range."""
+    for column, slots in place.inverse.writes.items():
+        names = [name for name in slots if name not in place.inverse.identity]
+        if column not in wanted or not names:
+            continue
+        gone = masks[column] & wanted[column].is_not_null() & rows.select(pl.all_horizontal(pl.col(names).is_null())).to_series()
+        for row in gone.arg_true():
+            slot = place.inverse.slots[names[0]]
+            code = "out_of_range" if slot.kind in ("integer", "decimal", "float") else "no_inverse"
+            detail = f"{column} has no form in {slot.column.name} ({declared(slot.column)})"
+            dead.setdefault(int(place.at[int(row)]), Reason(code, detail))
+
+
+def prove(
+    images: Images,
+    after: Images,
+    decisions: Mapping[int, Decision],
+    columns: Mapping[int, Columns],
+    dead: Dead,
+    *,
+    last: bool,
+) -> bool:
+    """Compare what the legacy rows will make of each row with what they should. Returns whether another pass is needed: a column
+    that nobody sends was moved, and is to be sent too."""
+    moved = False
+    for at, decision in decisions.items():
+        if at in dead or not (decision.send or decision.gains):
+            continue
+        result = after.rows.get(at)
+        if result is None:
+            dead[at] = Reason("refused_by_mapping", "")
+            continue
+        before, facts = images.rows.get(at), columns[at]
+        for name in decision.unplaced:
+            decision.unplaced[name] = result[name]
+        for name in facts.carried & result.keys():
+            if name in decision.held:
+                continue
+            expected = decision.send[name] if name in decision.send else before[name] if before is not None else result[name]
+            if result[name] == expected:
+                continue
+            if is_echo(facts, name, result[name], expected):
+                decision.echoes[name] = result[name]
+            elif name not in decision.send and not last:
+                decision.send[name] = expected
+                moved = True
+            else:
+                dead[at] = Reason("not_reversible", f"{name} would not come back as it is")
+                break
+        if CLOCK in result and at not in dead:
+            decision.echoes[CLOCK] = result[CLOCK]
+    return moved
+
+
+def check_fixed(inverse: PartInverse, row: Mapping[str, Any], born: frozenset[str]) -> Reason | None:
+    """A value that the part fills with another constant means something else on the legacy side."""
+    for name in inverse.fixed:
+        if name not in born:
+            mapping = inverse.part.part.column(name)
+            if str(row[name]) != str(mapping.args["value"]) and row[name] != constant_like(row[name], mapping.args["value"]):
+                return Reason("cannot_hold", f"{inverse.part.part.source} has no column for {name}")
+    return None
+
+
+def constant_like(value: Any, constant: object) -> object:
+    """A constant of the mapping in the type of a value."""
+    if isinstance(value, Decimal):
+        return Decimal(str(constant))
+    if isinstance(value, int) and isinstance(constant, bool | int):
+        return int(constant)
+    return constant

@@ -1,0 +1,139 @@
+"""Dirty rows of the target brought to the legacy side, a batch a transaction; a batch that fails is halved until the bad row
+stands alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import polars as pl
+
+from etl.reconcile.expected import read_lookups
+from etl.source.errors import CAUSES, LOST_NUMBERS, ServerError
+from etl.sync.base import RowBase
+from etl.sync.model import KEY, DeadLetter, DirtyRows
+from etl.sync.plan import SyncTable
+from etl.sync.reverse.attempt import Page, attempt, part_name
+from etl.sync.reverse.born import ensure_records
+from etl.sync.reverse.inverse import PartInverse, invert_part
+from etl.sync.reverse.locate import sorted_into_parts
+from etl.sync.reverse.model import ReverseContext, Reversed
+from etl.sync.reverse.proof import Reason
+from etl.sync.reverse.records import Records
+
+LOCK_NUMBERS: Final = frozenset({1205, 1222, 3960})
+DUPLICATE_KEYS: Final = frozenset({2601, 2627})
+LOOKUP_ROWS: Final = 50_000
+
+
+def reverse_rows(context: ReverseContext, dirty: DirtyRows, bases: Mapping[str, RowBase]) -> Reversed:
+    """Send a page of dirty rows. `bases`: what both sides last had in common, of tables of mode "both".
+
+    Nothing is noted on the target but crosswalk entries of new records: the caller marks rows and writes bases, so that doing all
+    of this again is harmless. Raises ServerError for what is no matter of single rows: a right that is missing, a table that is
+    gone; and where the server cannot be reached at all.
+    """
+    table, result = dirty.table, Reversed()
+    if table.rules.mode == "source" or dirty.rows.is_empty():
+        result.later.update(dict.fromkeys(dirty.rows[KEY], "source_only"))
+        return result
+    page = open_page(context, table, bases)
+    rows = dirty.rows.sort(KEY)
+    rows = without_missing_records(page, rows, result)
+    for some in rows.iter_slices(context.batch_rows):
+        send(page, some, result)
+    return result
+
+
+def open_page(context: ReverseContext, table: SyncTable, bases: Mapping[str, RowBase]) -> Page:
+    """What all batches of a page share."""
+    inverses = tuple(invert_part(part, context.plan.mapping.time_zone) for part in table.plan.parts)
+    beside = {
+        part.part.name: read_lookups_of(context, inverse)
+        for part, inverse in zip(table.plan.parts, inverses, strict=True)
+        if part.lookups
+    }
+    return Page(context, table, inverses, bases, Records(context.target, context.plan.schema), beside)
+
+
+def read_lookups_of(context: ReverseContext, inverse: PartInverse) -> Mapping[str, pl.DataFrame]:
+    """The small tables beside a part."""
+    with context.source.snapshot(inverse.part.part.source.database) as snapshot:
+        return read_lookups(snapshot.session, inverse.part, LOOKUP_ROWS)
+
+
+def without_missing_records(page: Page, rows: pl.DataFrame, result: Reversed) -> pl.DataFrame:
+    """Rows that refer to members need the members' records in the system that they refer to: those that lack one get it first.
+    Rows whose member cannot have one are dead letters."""
+    wanted = dict(references(page, rows))
+    if not wanted:
+        return rows
+    page.records.read({member for members in wanted.values() for member in members})
+    failed = ensure_records(page.context, page.records, wanted, page.beside)
+    if not failed:
+        return rows
+    bad = pl.Series([False] * rows.height)
+    for system in wanted:
+        for column in reference_columns(page, system):
+            bad = bad | rows[column].is_in(list(failed)).fill_null(False)
+    for row in rows.filter(bad).iter_rows(named=True):
+        member = next(row[name] for system in wanted for name in reference_columns(page, system) if row[name] in failed)
+        bury(page.table, row[KEY], failed[member], result)
+    return rows.filter(~bad)
+
+
+def references(page: Page, rows: pl.DataFrame) -> Iterator[tuple[str, set[int]]]:
+    """Members that rows refer to, by the system whose id stands for them."""
+    wanted: dict[str, set[int]] = {}
+    if page.table.plan.defines_members:
+        return
+    for inverse, mine in sorted_into_parts(page.table, page.inverses, rows, {}):
+        for column in inverse.members:
+            system = inverse.part.part.column(column).member
+            if system is not None and mine:
+                wanted.setdefault(system, set()).update(int(one) for one in rows[mine][column].drop_nulls())
+    yield from wanted.items()
+
+
+def reference_columns(page: Page, system: str) -> list[str]:
+    """Columns that name members by a system's ids."""
+    return [
+        column for inverse in page.inverses for column in inverse.members if inverse.part.part.column(column).member == system
+    ]
+
+
+def send(page: Page, rows: pl.DataFrame, result: Reversed) -> None:
+    """One batch; in halves where it fails because of a row."""
+    try:
+        attempt(page, rows, result)
+    except ServerError as error:
+        if waits(error):
+            result.later.update(dict.fromkeys(rows[KEY], "lost" if is_lost(error) else "locked"))
+        elif not is_about_a_row(error):
+            raise
+        elif rows.height > 1:
+            half = rows.height // 2
+            send(page, rows[:half], result)
+            send(page, rows[half:], result)
+        else:
+            bury(page.table, rows[KEY][0], Reason("refused_by_server", f"SQL Server error {error.number}"), result)
+
+
+def waits(error: ServerError) -> bool:
+    """Whether trying the same again later may help."""
+    return error.transient or is_lost(error) or error.number in LOCK_NUMBERS
+
+
+def is_lost(error: ServerError) -> bool:
+    """The connection went: what was under way is there, or it is not."""
+    return error.number is None or error.number in LOST_NUMBERS
+
+
+def is_about_a_row(error: ServerError) -> bool:
+    """Whether a value of some row was refused, rather than all we do."""
+    return error.number not in CAUSES
+
+
+def bury(table: SyncTable, key: str, why: Reason, result: Reversed) -> None:
+    """A dead letter for one row."""
+    result.dead.append(DeadLetter("reverse", part_name(table), key, why.code, why.detail))
