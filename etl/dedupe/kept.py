@@ -102,18 +102,23 @@ class Kept:
         here = self.fresh.join(wanted, on="record", how="semi").filter(~pl.col(GONE)).select(self.columns)
         old = wanted.join(self.fresh.select("record"), on="record", how="anti")["record"]
         old = old.filter((old >= 0) & (old < self.table.num_rows))
-        taken = pl.from_arrow(self.table.take(pa.array(old.to_numpy(), pa.int64())))
-        assert isinstance(taken, pl.DataFrame)
-        return pl.concat([taken.cast(here.schema), here]).sort("record")
+        return pl.concat([self._taken(old, self.columns), here]).sort("record")
 
     def names(self, numbers: pl.Series) -> pl.DataFrame:
         """record, system, source_id of these records, also of those gone."""
         wanted = numbers.unique().sort().alias("record").to_frame()
         here = self.fresh.join(wanted, on="record", how="semi").select("record", *IDENTITY)
         old = wanted.join(self.fresh.select("record"), on="record", how="anti")["record"]
-        taken = pl.from_arrow(self.table.select(["record", *IDENTITY]).take(pa.array(old.to_numpy(), pa.int64())))
+        return pl.concat([self._taken(old, ["record", *IDENTITY]), here])
+
+    def _taken(self, numbers: pl.Series, columns: list[str]) -> pl.DataFrame:
+        """Columns of these rows of the base."""
+        types = {name: self.fresh.schema[name] for name in columns}
+        if numbers.is_empty():  # pyarrow would import pandas for an empty table
+            return pl.DataFrame(schema=types)
+        taken = pl.from_arrow(self.table.select(columns).take(pa.array(numbers.to_numpy(), pa.int64())))
         assert isinstance(taken, pl.DataFrame)
-        return pl.concat([taken, here])
+        return taken.cast(pl.Schema(types))
 
     def numbered(self, keys: pl.DataFrame, *, gone: bool = False) -> pl.DataFrame:
         """`keys` (system, source_id, and whatever else) of records that are known, with their `record`."""
@@ -147,9 +152,8 @@ class Kept:
 def open_kept(records: Path, comparison_set: ComparisonSet) -> Kept:
     """Map what was kept beside records.parquet, and read what arrived since. Raises ConfigurationError when it is not there."""
     table = cast(pa.Table, pa.ipc.open_file(map_personal_file(records.with_name(FILE))).read_all())
-    empty = pl.from_arrow(table.slice(0, 0))
-    assert isinstance(empty, pl.DataFrame)
-    fresh = empty.with_columns(pl.lit(False).alias(GONE)).clear()
+    keys = {name: pl.UInt64() for name in table.column_names if name not in comparison_set.columns}
+    fresh = pl.DataFrame(schema={**comparison_set.columns, **keys, GONE: pl.Boolean()})
     beside = fresh_path(records)
     if beside.is_file():
         with read_personal_file(beside) as file:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Iterable
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -160,17 +161,24 @@ def _number(table: Table, key: str, default: float) -> float:
 
 def _check_sql(table: Table, key: str, sql: str, columns: Iterable[str]) -> list[str]:
     """The columns that an expression names, in order; refuse what is no expression, and columns that are not there."""
-    import sqlglot
-    from sqlglot import exp
     from sqlglot.errors import SqlglotError
 
     try:
-        tree = sqlglot.parse_one(sql, dialect="duckdb")
+        named = _named_columns(sql)
     except SqlglotError as error:
         raise mistake(table.place(key), f"{key} is no SQL expression.", "Write a condition in DuckDB's SQL.") from error
     known = set(columns)
-    named = [".".join(part.name for part in column.parts) for column in tree.find_all(exp.Column)]
     for name in named:
         if name not in known:
             raise unknown(table.place(key), "column", name, known)
-    return named
+    return list(named)
+
+
+@cache
+def _named_columns(sql: str) -> tuple[str, ...]:
+    """The columns that an expression names; a comparison set is read twice in a run, from its own file and from the model's."""
+    import sqlglot
+    from sqlglot import exp
+
+    tree = sqlglot.parse_one(sql, dialect="duckdb")
+    return tuple(".".join(part.name for part in column.parts) for column in tree.find_all(exp.Column))

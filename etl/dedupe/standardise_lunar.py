@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib import resources
 from typing import Final
 
 import polars as pl
@@ -23,18 +24,19 @@ def solar_of_lunar(dates: pl.Series) -> pl.Series:
     frame = (
         dates.cast(pl.Date).alias("date").to_frame().with_columns(year=pl.col("date").dt.year(), month=pl.col("date").dt.month())
     )
-    years = sorted(year for year in frame["year"].unique().drop_nulls().to_list() if year in YEARS)
-    months = pl.DataFrame(
-        [month for year in years for month in lunar_months(year)],
-        schema={"year": pl.Int32, "month": pl.Int8, "days": pl.Int32, "first": pl.Int32},
-        orient="row",
-    )
-    joined = frame.join(months, on=["year", "month"], how="left", maintain_order="left")
+    joined = frame.join(known_months(), on=["year", "month"], how="left", maintain_order="left")
     day = pl.col("date").dt.day().cast(pl.Int32)
     return joined.select(pl.when(day <= pl.col("days")).then((pl.col("first") + day - 1).cast(pl.Date))).to_series()
 
 
 @cache
+def known_months() -> pl.DataFrame:
+    """year, month, days, first of the regular months of every year of YEARS, as `lunar_months` has computed them once for all:
+    computing them costs half a second of every run."""
+    text = (resources.files("etl.dedupe") / "lunar_months.csv").read_bytes()
+    return pl.read_csv(text, schema={"year": pl.Int32, "month": pl.Int8, "days": pl.Int32, "first": pl.Int32})
+
+
 def lunar_months(year: int) -> list[tuple[int, int, int, int]]:
     """(year, month, days, first day since 1970) of the regular months of a lunar year; leap months are left out."""
     from lunar_python import LunarYear

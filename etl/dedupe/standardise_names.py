@@ -6,6 +6,7 @@ thousand names and a few thousand characters, so that OpenCC and pypinyin are as
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from functools import cache
 from typing import Final
@@ -173,6 +174,7 @@ def pinyin(character: str) -> str | None:
     >>> pinyin("吕"), pinyin("伟"), pinyin("a")
     ('lv', 'wei', None)
     """
+    os.environ.setdefault("PYPINYIN_NO_PHRASES", "true")  # single characters need no phrases, which take long to load
     from pypinyin import Style, lazy_pinyin
 
     if character < "\u3400":
