@@ -1,0 +1,115 @@
+"""Compare some rows of the target with the legacy rows that they come from: what changed lately, or what belongs to a store.
+
+The comparison is reconcile's own: the same transform, the same golden records, a second look at what differs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+import polars as pl
+
+from etl.load.sql import sql
+from etl.reconcile.actual import select
+from etl.reconcile.by_key import LookupNow
+from etl.reconcile.differences import ReconcileResult
+from etl.reconcile.expected import Expectation, read_lookups
+from etl.reconcile.findings import find
+from etl.reconcile.match import Unmatched, without_equals
+from etl.reconcile.members import Corrections
+from etl.reconcile.outcome import Examined
+from etl.reconcile.plan import PART, SOURCE, PartPlan, TablePlan
+from etl.reconcile.quarantine import Quarantine
+from etl.reconcile.rows import Comparison, Tally
+from etl.reconcile.run import again, describe
+from etl.reconcile.second_look import Now, look_again
+from etl.settings import Settings
+from etl.source.ranges import literal
+from etl.target.connect import connect_bulk
+
+STORE: Final = "store_code"
+PAGE_ROWS: Final = 2_000
+NOBODY: Final[dict[str, int]] = {}
+
+
+def compare_page(now: Now, plan: TablePlan, expected: pl.DataFrame, actual: pl.DataFrame) -> Comparison:
+    """Rows of the target beside those that legacy rows make (with PART and SOURCE); whatever has no equal among the others is
+    looked for by its key before it counts."""
+    began = time.monotonic()
+    left = without_equals(expected, actual, plan.key, plan.compared, in_step=False)
+    limit = expected.height + actual.height + 1
+    quarantine = Quarantine(now.target, now.state_schema, plan)
+    findings = find([Unmatched(left.expected, left.actual)], plan.key, limit, quarantine.flags)
+    equal = actual.height - left.actual.height
+    tally = Tally(expected_rows=expected.height, target_rows=actual.height)
+    found = Comparison(plan, tally, findings, (), equal, time.monotonic() - began, 0)
+    if not findings.count:
+        return found
+    looked = look_again(now, found, find_sources=True)
+    return replace(looked, equal_rows=max(0, actual.height - looked.findings.count))
+
+
+def compare_changed(now: Now, plan: TablePlan, span: timedelta) -> Comparison:
+    """Rows that changed on the target within `span`, with the legacy rows that they come from. Of pages without a difference
+    nothing is kept."""
+    rest = "FORCE INDEX (ix_sync) WHERE updated_at >= NOW(6) - INTERVAL %s SECOND"
+    statement = sql("{select} {rest}", {}, select=select(now.schema, plan), rest=rest)
+    nothing = pl.DataFrame(schema={**plan.schema, PART: pl.UInt8, SOURCE: pl.String})
+    rows, differing = 0, [pl.DataFrame(schema=plan.schema)]
+    with connect_bulk(now.target.settings) as reader:
+        for frame in reader.read_frame(statement, plan.schema, (int(span.total_seconds()),), batch_rows=PAGE_ROWS):
+            page = frame if plan.born is None else plan.born.blanked(frame)
+            rows += page.height
+            if compare_page(now, plan, nothing, page).findings.count:
+                differing.append(page)
+    last = compare_page(now, plan, nothing, pl.concat(differing))
+    return replace(last, equal_rows=rows - last.findings.count, tally=replace(last.tally, target_rows=rows))
+
+
+def compare_store(now: Now, plan: TablePlan, store: str) -> Comparison | None:
+    """All rows of a store, of both sides; None for a table that does not say whose its rows are."""
+    parts = [part for part in plan.parts if legacy_store(part) is not None]
+    if STORE not in plan.schema or not parts:
+        return None
+    statement = sql("{select} WHERE store_code = %s", {}, select=select(now.schema, plan))
+    frames = [pl.DataFrame(schema=plan.schema), *now.target.read_frame(statement, plan.schema, (store,))]
+    actual = pl.concat(frames)
+    actual = actual if plan.born is None else plan.born.blanked(actual)
+    expected = [pl.DataFrame(schema={**plan.schema, PART: pl.UInt8, SOURCE: pl.String})]
+    for part in parts:
+        expected += list(rows_of_store(now, plan, part, store))
+    return compare_page(now, plan, pl.concat(expected, how="diagonal"), actual)
+
+
+def rows_of_store(now: Now, plan: TablePlan, part: PartPlan, store: str) -> Iterator[pl.DataFrame]:
+    """What the legacy rows of a store make."""
+    column = legacy_store(part)
+    assert column is not None, "asked before"
+    expectation: Expectation = now.expectation(plan, Corrections(LookupNow(now.target, now.schema)))
+    where = f"[{column}] = {literal(part.table.by_name[column], store.encode('utf-16-le'))}"
+    with now.open_source(part.part.source.database) as source:
+        for batch in expectation.read(source, part, read_lookups(source, part, now.batch_rows), now.batch_rows, where):
+            yield batch.rows.select(*plan.schema.names(), PART, SOURCE)
+
+
+def legacy_store(part: PartPlan) -> str | None:
+    """The legacy column that says whose a row is."""
+    try:
+        sources = part.part.column(STORE).sources
+    except KeyError:
+        return None
+    return sources[0] if len(sources) == 1 and sources[0] in part.table.by_name else None
+
+
+def told(settings: Settings, now: Now, comparisons: Sequence[Comparison], note: str, wait_s: float) -> ReconcileResult:
+    """What differs, after a second look `wait_s` seconds later: sync may have brought it meanwhile."""
+    examined = [Examined(one, pl.DataFrame(schema=one.plan.schema), {}, NOBODY) for one in comparisons]
+    if wait_s and any(one.findings.count for one in comparisons):
+        time.sleep(wait_s)
+        examined = [again(now, one) if one.comparison.findings.count else one for one in examined]
+    instant = now.target.scalar("SELECT UTC_TIMESTAMP(6)")
+    return describe(settings, instant, note, examined, None, 0)

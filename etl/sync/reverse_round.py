@@ -1,0 +1,250 @@
+"""One round from the target to the legacy side: what changed is captured, sent, and noted as common, in this order.
+
+The order is what makes a kill at any point harmless: a row that was sent and not noted is sent again, and found there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import polars as pl
+
+from etl.load.sql import name_list, places, sql
+from etl.names import SourceTable, backtick
+from etl.reconcile.merged import Survive, read_survive
+from etl.reconcile.plan import decode_keys
+from etl.settings import Settings
+from etl.source.connect import Source
+from etl.sync.base import RowBase, read_bases, write_bases
+from etl.sync.capture.marks import mark_in_step, marking
+from etl.sync.capture.rows import UPDATED_AT, key_types, microseconds
+from etl.sync.capture.scan import scan_dirty
+from etl.sync.capture.sweep import sweep_dirty
+from etl.sync.capture.tail import SentImages, tail_pass
+from etl.sync.capture.watermark import low_watermark
+from etl.sync.dead_letters import settle_dead_letters, write_dead_letters
+from etl.sync.digest import digest
+from etl.sync.model import KEY, Counts, DirtyRows
+from etl.sync.plan import SyncPlan, SyncTable
+from etl.sync.reverse.model import ReverseContext, Reversed
+from etl.sync.reverse.round import reverse_rows
+from etl.sync.state import forward_name, read_positions, reverse_name, write_position
+from etl.target.bulk import BulkConnection
+from etl.target.connect import connect_bulk
+
+PAGE_ROWS: Final = 500
+
+
+@dataclass
+class ReverseSync:
+    """Of one thread. `scan`, `mark` and `sweeper` are connections of their own: pages are read on one while rows are marked on
+    another. `watermarks`: how far each table is, in microseconds since 1970 (UTC)."""
+
+    settings: Settings
+    plan: SyncPlan
+    source: Source
+    scan: BulkConnection
+    mark: BulkConnection
+    sweeper: BulkConnection
+    survive: Survive
+    watermarks: dict[str, int] = field(default_factory=dict)
+    sent: dict[str, SentImages] = field(default_factory=dict)
+    last_tail: float = 0.0
+    tail_since: int | None = None
+
+    @property
+    def tables(self) -> tuple[SyncTable, ...]:
+        """Tables that applications on the target write to."""
+        return tuple(table for table in self.plan.tables if table.rules.mode != "source")
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        for connection in (self.scan, self.mark, self.sweeper):
+            connection.close()
+
+
+def open_reverse(settings: Settings, plan: SyncPlan, source: Source) -> ReverseSync:
+    """Connect, and read how far each table is. Raises TargetError, ConfigurationError."""
+    with ExitStack() as stack:
+        scan, mark, sweeper = (stack.enter_context(connect_bulk(settings.target)) for _ in range(3))
+        positions = read_positions(scan, plan.state_schema)
+        stack.pop_all()
+    made = ReverseSync(settings, plan, source, scan, mark, sweeper, read_survive(settings))
+    for table in made.tables:
+        position = positions.get(reverse_name(table.name))
+        made.watermarks[table.name] = position.value if position is not None else 0
+        made.sent[table.name] = SentImages()
+    return made
+
+
+def reverse_round(sync: ReverseSync) -> dict[str, Counts]:
+    """Everything that changed since the last round, table by table, parents first. The watermark comes first, and counts only
+    once all of its rows are through."""
+    context = reverse_context(sync)
+    low = low_watermark(sync.scan)
+    counts: dict[str, Counts] = {}
+    for table in sync.tables:
+        since = sync.watermarks[table.name]
+        pages = scan_dirty(sync.scan, sync.plan.schema, table, since, PAGE_ROWS)
+        counts[table.name], waiting = carry_over(sync, context, table, pages)
+        reached = low.advance(since) if waiting is None else max(since, min(low.advance(since), waiting))
+        if reached > since:
+            note_watermark(sync, table, reached)
+    return counts
+
+
+def tail_round(sync: ReverseSync) -> dict[str, Counts]:
+    """Rows written twice within one microsecond, whose second image was not sent."""
+    context = reverse_context(sync)
+    low = low_watermark(sync.scan)
+    since = sync.tail_since
+    counts: dict[str, Counts] = {}
+    if since is not None:
+        for table in sync.tables:
+            pages = tail_pass(sync.sweeper, sync.plan.schema, table, since, sync.sent[table.name])
+            counts[table.name], _ = carry_over(sync, context, table, list(pages))
+            sync.sent[table.name].forget(since)
+    sync.tail_since = low.advance(since or 0) or since
+    sync.last_tail = time.monotonic()
+    return counts
+
+
+def sweep_round(sync: ReverseSync) -> dict[str, Counts]:
+    """Every dirty row there is, whatever its time: at the start, at intervals, and before a fence ends."""
+    context = reverse_context(sync)
+    counts: dict[str, Counts] = {}
+    for table in sync.tables:
+        counts[table.name], _ = carry_over(sync, context, table, sweep_dirty(sync.sweeper, sync.plan.schema, table, PAGE_ROWS))
+    return counts
+
+
+def reverse_context(sync: ReverseSync) -> ReverseContext:
+    """What a round works with: how far forward is now tells which legacy changes are still to come."""
+    positions = read_positions(sync.mark, sync.plan.state_schema)
+    known: dict[SourceTable, int] = {}
+    for table in sync.plan.tables:
+        for part in table.plan.parts:
+            position = positions.get(forward_name(part.part.source))
+            if position is not None:
+                known[part.part.source] = position.value
+    return ReverseContext(sync.plan, sync.source, sync.mark, sync.survive, known)
+
+
+def carry_over(
+    sync: ReverseSync, context: ReverseContext, table: SyncTable, pages: Iterable[DirtyRows]
+) -> tuple[Counts, int | None]:
+    """Send pages of dirty rows and note what both sides have in common. Returns what was done, and the earliest time of a row
+    that has to be looked at again (microseconds), None when there is none."""
+    counts, waiting = Counts(), None
+    for page in pages:
+        bases = read_page_bases(sync, table, page)
+        result = reverse_rows(context, page, bases)
+        note_sent(sync, table, page, bases, result)
+        sync.sent[table.name].remember(table, page.rows.filter(pl.col(KEY).is_in(list(result.done))))
+        count(counts, result)
+        left = page.rows.filter(pl.col(KEY).is_in([*result.later, *result.held]))
+        if not left.is_empty():
+            earliest = microseconds(left[UPDATED_AT].min())  # type: ignore[arg-type]  # a column of times has a time as least
+            waiting = earliest if waiting is None else min(waiting, earliest)
+    return counts, waiting
+
+
+def read_page_bases(sync: ReverseSync, table: SyncTable, page: DirtyRows) -> Mapping[str, RowBase]:
+    """What both sides last had in common, of these rows."""
+    if table.rules.mode != "both":
+        return {}
+    return read_bases(sync.mark, sync.plan.state_schema, table.name, table.kept, page.rows[KEY])
+
+
+def note_sent(sync: ReverseSync, table: SyncTable, page: DirtyRows, bases: Mapping[str, RowBase], result: Reversed) -> None:
+    """One target transaction: marks, values that the legacy side holds more coarsely, bases, dead letters. Rows are locked before
+    their bases, as forward does."""
+    state = sync.plan.state_schema
+    done = page.rows.filter(pl.col(KEY).is_in(list(result.done)))
+    with marking(sync.mark):
+        if not done.is_empty():
+            mark_in_step(sync.mark, sync.plan.schema, table, done.select(KEY, UPDATED_AT))
+        taken = take_echoes(sync, table, page, result)
+        if table.rules.mode == "both":
+            note_bases(sync, table, page, bases, result, taken)
+        write_dead_letters(sync.mark, state, result.dead)
+        if result.done:
+            for part in table.plan.parts:
+                settle_dead_letters(sync.mark, state, "reverse", part.part.name, result.done)
+
+
+def take_echoes(sync: ReverseSync, table: SyncTable, page: DirtyRows, result: Reversed) -> set[str]:
+    """Write what the legacy type made of a value back to the row it came from, unless the row changed since. Returns the keys."""
+    taken: set[str] = set()
+    if not result.echoes:
+        return taken
+    rows = page.rows.filter(pl.col(KEY).is_in(list(result.echoes)))
+    keys = decode_keys(rows[KEY], key_types(table))
+    same_row = " AND ".join(f"{backtick(name)} = %s" for name in table.plan.key)
+    for key, updated_at, values in zip(rows[KEY], rows[UPDATED_AT], keys.iter_rows(), strict=True):
+        echo = result.echoes[key]
+        statement = sql(
+            "UPDATE {schema}.{table} SET {columns}, updated_at = updated_at WHERE {same_row} AND updated_at = %s",
+            {"schema": sync.plan.schema, "table": table.name},
+            columns=", ".join(f"{backtick(name)} = %s" for name in echo),
+            same_row=same_row,
+        )
+        sync.mark.execute(statement, (*echo.values(), *values, updated_at))
+        if is_still(sync, table, values, updated_at):
+            taken.add(key)
+    return taken
+
+
+def is_still(sync: ReverseSync, table: SyncTable, key: tuple[Any, ...], updated_at: object) -> bool:
+    """Whether the row has this time: an UPDATE that changes nothing counts no row."""
+    statement = sql(
+        "SELECT 1 FROM {schema}.{table} WHERE ({key}) = ({values}) AND updated_at = %s",
+        {"schema": sync.plan.schema, "table": table.name},
+        key=name_list(table.plan.key),
+        values=places(len(key)),
+    )
+    return bool(sync.mark.query(statement, (*key, updated_at)))
+
+
+def note_bases(
+    sync: ReverseSync,
+    table: SyncTable,
+    page: DirtyRows,
+    bases: Mapping[str, RowBase],
+    result: Reversed,
+    taken: set[str],
+) -> None:
+    """What both sides have in common now, unless forward has moved it since the page was read: then forward knows better."""
+    state, keys = sync.plan.state_schema, set(result.settled)
+    now = read_bases(sync.mark, state, table.name, table.kept, keys, lock=True)
+    changed: dict[str, RowBase] = {}
+    for row in page.rows.filter(pl.col(KEY).is_in(list(keys))).iter_rows(named=True):
+        key = row[KEY]
+        read, standing = bases.get(key, RowBase({})), now.get(key, RowBase({}))
+        hashes = dict(standing.hashes)
+        echo = result.echoes.get(key, {}) if key in taken else {}
+        for column in {*result.settled[key], *echo}:
+            if column in table.kept and standing.hashes.get(column) == read.hashes.get(column):
+                hashes[column] = digest(echo.get(column, row[column]))
+        if hashes != standing.hashes or key not in now:
+            changed[key] = replace(standing, hashes=hashes)
+    write_bases(sync.mark, state, table.name, table.kept, changed)
+
+
+def note_watermark(sync: ReverseSync, table: SyncTable, reached: int) -> None:
+    """Once in a while it is enough: after a restart a little is read again."""
+    sync.watermarks[table.name] = reached
+    with sync.mark.transaction():
+        write_position(sync.mark, sync.plan.state_schema, reverse_name(table.name), reached)
+
+
+def count(counts: Counts, result: Reversed) -> None:
+    """Add a page's result."""
+    counts.written += result.written + result.inserted
+    counts.unchanged += result.unchanged
+    counts.dead += len(result.dead)
+    counts.held += len(result.held) + len(result.later)
