@@ -49,7 +49,7 @@ class Chain:
         return Sides(None, self.sides.target)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def chain(target_server: TargetServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     """300 members; on the target only what a till needs to know of them."""
     folder = tmp_path_factory.mktemp("storefront")

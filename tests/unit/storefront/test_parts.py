@@ -65,11 +65,11 @@ def test_a_bad_file_leaves_the_last_good_routes_in_force(tmp_path: Path) -> None
 def test_what_was_not_written_to_its_end_is_no_entry(tmp_path: Path) -> None:
     journal = Journal(tmp_path, "legacy-01", fsync=True)
     for number in range(3):
-        journal.write("legacy", "S1", "redeem", "done", 1.0, [PointsMoved(f"R{number}", "crm:1", -5)])
+        journal.write("legacy", "S1", "redeem", "done", 1.0, [PointsMoved(f"R{number}", "crm:1", -5, 0)])
     journal.close()
     text = journal.path.read_text("utf-8")
     journal.path.write_text(text[:-10], "utf-8")
-    assert [entry.effects[0] for entry in read_journals((tmp_path,))] == [PointsMoved(f"R{n}", "crm:1", -5) for n in range(2)]
+    assert [entry.effects[0] for entry in read_journals((tmp_path,))] == [PointsMoved(f"R{n}", "crm:1", -5, 0) for n in range(2)]
     assert journal.path.stat().st_mode & 0o077 == 0
 
 

@@ -56,7 +56,7 @@ def with_sale(facts: Facts) -> Facts:
 def with_entry(facts: Facts, times: int = 1) -> Facts:
     who = "crm:7" if facts.side == "legacy" else MEMBER
     for key in range(times):
-        facts.add_entry("R01", LedgerFact(who, -5, f"{facts.side}{key}"))
+        facts.add_entry("R01", LedgerFact(who, -5, NOW - 3_000, f"{facts.side}{key}"))
     return facts
 
 
@@ -85,14 +85,14 @@ def test_a_status_is_the_last_one_acknowledged() -> None:
 
 
 def test_a_ledger_entry_is_counted_once_a_side_and_moves_the_balance_of_both() -> None:
-    entries = [entry(PointsMoved("R01", "crm:7", -5))]
+    entries = [entry(PointsMoved("R01", "crm:7", -5, NOW))]
     assert find(entries, with_entry(side("legacy", 95)), with_entry(side("tidb", 95))) == []
     doubled = find(entries, with_entry(side("legacy", 95)), with_entry(side("tidb", 90), times=2))
     assert kinds(doubled) == {("ledger_doubled", "tidb"), ("points_wrong", "tidb")}
 
 
 def test_an_unanswered_commit_is_on_both_sides_or_on_none() -> None:
-    entries = [entry(PointsMoved("R01", "crm:7", -5), outcome="unknown")]
+    entries = [entry(PointsMoved("R01", "crm:7", -5, NOW), outcome="unknown")]
     assert find(entries, side("legacy"), side("tidb")) == []
     assert find(entries, with_entry(side("legacy", 95)), with_entry(side("tidb", 95))) == []
     half = find(entries, with_entry(side("legacy", 95)), side("tidb"))
@@ -100,7 +100,7 @@ def test_an_unanswered_commit_is_on_both_sides_or_on_none() -> None:
 
 
 def test_an_unanswered_sign_in_counts_with_its_ledger_entry() -> None:
-    effects = (SignedIn("crm:7", NOW, "APP"), PointsMoved("R01", "crm:7", -5))
+    effects = (SignedIn("crm:7", NOW, "APP"), PointsMoved("R01", "crm:7", -5, NOW))
     legacy, target = with_entry(side("legacy", 95)), with_entry(side("tidb", 95))
     legacy.sign_ins[("crm:7", NOW, "APP")] += 1
     assert kinds(find([entry(*effects, outcome="unknown")], legacy, target)) == {("sign_in_lost", "tidb")}
