@@ -22,6 +22,7 @@ from etl.target.bulk import BulkConnection
 REMEMBERED_ROWS: Final = 500_000
 """At about 50 bytes a row; the newest are kept."""
 
+SETTLE_ROWS: Final = 50_000
 IMAGE: Final = "__image"
 REMEMBERED: Final = {KEY: pl.String(), UPDATED_AT: MOMENT, IMAGE: pl.UInt64()}
 SEED: Final = 20
@@ -34,19 +35,27 @@ class SentImages:
     """What was sent of one table, by key: 64 bits of each image, for as long as it can still be overwritten unseen."""
 
     limit: int = REMEMBERED_ROWS
-    rows: pl.DataFrame = field(
-        default_factory=lambda: pl.DataFrame(schema={KEY: pl.String, UPDATED_AT: MOMENT, IMAGE: pl.UInt64})
-    )
+    _settled: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REMEMBERED))
+    _newer: list[pl.DataFrame] = field(default_factory=list)
+    _waiting: int = 0
 
     def remember(self, table: SyncTable, rows: pl.DataFrame) -> None:
         """Rows that were sent, as they were read."""
-        newer = images(table, rows)
-        joined = pl.concat([self.rows, newer]).unique(KEY, keep="last", maintain_order=True)
-        self.rows = joined.tail(self.limit)
+        self._newer.append(images(table, rows))
+        self._waiting += rows.height
+        if self._waiting > SETTLE_ROWS:  # page by page it would take the square of a backlog's time
+            self.settle()
+
+    def settle(self) -> pl.DataFrame:
+        """KEY, updated_at and image of what is remembered: the last of each key."""
+        if self._newer:
+            joined = pl.concat([self._settled, *self._newer]).unique(KEY, keep="last", maintain_order=True)
+            self._settled, self._newer, self._waiting = joined.tail(self.limit), [], 0
+        return self._settled
 
     def forget(self, before_us: int) -> None:
         """Rows whose time no statement under way has any more."""
-        self.rows = self.rows.filter(pl.col(UPDATED_AT).to_physical() >= before_us)
+        self._settled = self.settle().filter(pl.col(UPDATED_AT).to_physical() >= before_us)
 
 
 def images(table: SyncTable, rows: pl.DataFrame) -> pl.DataFrame:
@@ -79,7 +88,7 @@ def tail_pass(
 
 def differing(table: SyncTable, rows: pl.DataFrame, sent: SentImages, bases: Bases | None) -> pl.DataFrame:
     """Those of `rows` that are not as they were sent."""
-    known = sent.rows.rename({IMAGE: "__sent", UPDATED_AT: "__sent_at"})
+    known = sent.settle().rename({IMAGE: "__sent", UPDATED_AT: "__sent_at"})
     held = images(table, rows).join(known, on=KEY, how="left", maintain_order="left")
     same_time = held["__sent_at"] == held[UPDATED_AT]
     other = (same_time & (held[IMAGE] != held["__sent"])).fill_null(False)
