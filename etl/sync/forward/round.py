@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from functools import partial
 
 import polars as pl
 
@@ -16,7 +17,9 @@ from etl.reconcile.expected import read_lookups
 from etl.reconcile.plan import PartPlan
 from etl.source.connect import Snapshot
 from etl.sync.forward.append import apply_append
+from etl.sync.forward.both import apply_both
 from etl.sync.forward.context import ForwardContext
+from etl.sync.forward.ensure import ensure_members
 from etl.sync.forward.positions import Reached, read_reached, shape_of
 from etl.sync.forward.read_changes import read_tracked
 from etl.sync.forward.versions import Head, check_forward, check_retention, check_shape, read_head, way_of
@@ -51,8 +54,6 @@ def tables_to_read(context: ForwardContext, database: str, head: Head) -> list[t
     hold any more."""
     found: list[tuple[SyncTable, PartPlan, Reached]] = []
     for table, part in context.plan.parts_of(database):
-        if table.rules.mode == "both":
-            continue
         legacy = context.plan.legacy(part)
         reached = read_reached(context.target, context.plan.state_schema, legacy.name)
         if reached is None:
@@ -86,16 +87,23 @@ def forward_part(
     work = Work(context, snapshot.session, head, table, part, read_lookups(snapshot.session, part, LOOKUP_ROWS))
     total = Counts()
     seen = reached
+    ensure = partial(ensure_members, work)
+    apply = apply_both if is_merged(table, part) else apply_append
     for changes, to in pages(work, reached):
-        total = add(total, apply_append(work, changes, None, seen, to))
+        total = add(total, apply(work, changes, ensure, seen, to))
         seen = to
     return total
+
+
+def is_merged(table: SyncTable, part: PartPlan) -> bool:
+    """Whether rows are merged with the target's. Members always are: several legacy rows may make one."""
+    return table.rules.mode == "both" or part.part.defines_member is not None
 
 
 def pages(work: Work, reached: Reached) -> Iterator[tuple[pl.DataFrame, Reached]]:
     """Pages of changes, each with the position that it leads to."""
     context = work.context
-    size = context.limits.page_rows if work.table.rules.mode != "both" else context.limits.member_rows
+    size = context.limits.member_rows if is_merged(work.table, work.part) else context.limits.page_rows
     assert work.head.tracking is not None, "tables_to_read looked"
     shape = shape_of(parts_on(context, work.part), context.plan.legacy(work.part))
     upto = work.head.tracking if reached.upto is None else reached.upto

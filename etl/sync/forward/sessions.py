@@ -15,12 +15,20 @@ class Sessions:
     def __init__(self, source: Source) -> None:
         self.source = source
         self._open: dict[str, tuple[ExitStack, Snapshot]] = {}
+        self._busy: set[str] = set()
 
     @contextmanager
     def at_now(self, database: str) -> Iterator[Snapshot]:
-        """A connection whose instant is that of the next read; it is let go of afterwards, so that the server keeps no old rows
-        for an idle reader. After any failure the connection is made anew. Raises ServerError."""
+        """A connection whose instant is that of the next read, or of the caller's caller who uses it already.
+
+        The instant is let go of afterwards, so that the server keeps no old rows for an idle reader. After any failure the
+        connection is made anew. Raises ServerError.
+        """
+        if database in self._busy:
+            yield self._open[database][1]
+            return
         snapshot = self._take(database)
+        self._busy.add(database)
         try:
             snapshot.renew()
             yield snapshot
@@ -28,6 +36,8 @@ class Sessions:
         except BaseException:
             self._drop(database)
             raise
+        finally:
+            self._busy.discard(database)
 
     def close(self) -> None:
         """Close all of them."""

@@ -56,6 +56,22 @@ def upsert(connection: BulkConnection, schema: str, plan: TablePlan, rows: pl.Da
         connection.execute(upsert_statement(schema, plan.target, plan.key, columns, values, guarded=guarded))
 
 
+def upsert_dirty(connection: BulkConnection, schema: str, plan: TablePlan, rows: pl.DataFrame) -> None:
+    """Overwrite rows, locked by the caller, that reverse still has something to send of: they stay out of step."""
+    columns = [column.name for column in plan.columns]
+    changes = [name for name in columns if name not in plan.key]
+    sets = [f"{backtick(name)} = VALUES({backtick(name)})" for name in (*changes, UPDATED)]
+    for values in in_statements(stepped(rows.sort(plan.key), columns, synced="NULL")):
+        statement = sql(
+            "INSERT INTO {schema}.{table} ({columns}) VALUES {rows} ON DUPLICATE KEY UPDATE {sets}",
+            {"schema": schema, "table": plan.target},
+            columns=name_list((*columns, UPDATED, SYNCED)),
+            rows=values,
+            sets=", ".join(sets),
+        )
+        connection.execute(statement)
+
+
 def insert(connection: BulkConnection, schema: str, plan: TablePlan, rows: pl.DataFrame) -> None:
     """Add rows that are in step, inside the caller's transaction. Raises ServerError, 1062 for a key that is taken."""
     columns = [column.name for column in plan.columns]
@@ -69,9 +85,9 @@ def insert(connection: BulkConnection, schema: str, plan: TablePlan, rows: pl.Da
         connection.execute(statement)
 
 
-def stepped(rows: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
+def stepped(rows: pl.DataFrame, columns: Sequence[str], *, synced: str = "NOW(6)") -> pl.Series:
     """Rows as text, with the time of the statement as updated_at and synced_at."""
-    return row_literals(rows, columns).str.strip_suffix(")") + ",NOW(6),NOW(6))"
+    return row_literals(rows, columns).str.strip_suffix(")") + f",NOW(6),{synced})"
 
 
 def read_rows(

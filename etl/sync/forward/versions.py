@@ -51,6 +51,12 @@ def read_head(session: Session) -> Head:
 
 def way_of(legacy: Table, part: PartPlan, last_changed: Mapping[SourceTable, str]) -> Way:
     """How changes of a part's table are told. Raises ConfigurationError when nothing tells them."""
+    system = part.part.defines_member
+    if system is not None and part.part.key != (system.key,):
+        raise ConfigurationError(
+            f"{part.part.name}: its key is not {system.key}, by which members of {system.name} are known.",
+            f"Make the part's key {system.key}: a changed member's other records are read by it.",
+        )
     if legacy.change_tracking:
         if set(part.part.key) != set(legacy.key):
             raise ConfigurationError(

@@ -13,14 +13,14 @@ from etl.load.run import run_load
 from etl.progress import Silent
 from etl.settings import Settings, SourceSettings, StateSettings, TargetSettings
 from etl.stage.run import StageRequest, run_stage
-from etl.sync.forward.round import forward_round
+from etl.sync.start import start_sync
 from fixtures.data.fill import create_legacy_tables, fill_legacy
 from fixtures.data.generate import LegacyData, generate
 from fixtures.legacy_server.launcher import LegacyServer, start_legacy_server, stop_legacy_server
 from fixtures.target import TargetServer
 from migrations.schema.commands import schema_up
 from tests.conftest import drop_schemas
-from tests.integration.sync.forward.support import DATABASES, Sides, begin, following
+from tests.integration.sync.forward.support import DATABASES, Sides, following
 
 MEMBERS = 200
 
@@ -60,15 +60,20 @@ def moved(
     schema_up(target)
     run_stage(settings, StageRequest(), Silent())
     run_load(settings, LoadRequest(execute=True), Silent())
-    begin(settings)
+    start_sync(settings, execute=True, by_whom="test", progress=Silent())
     yield settings
     drop_schemas(target)
 
 
-@pytest.fixture
-def sides(moved: Settings, shop: LegacyServer) -> Iterator[Sides]:
-    """Both sides, in step: what earlier tests left is brought over first."""
+@pytest.fixture(scope="module")
+def opened(moved: Settings, shop: LegacyServer) -> Iterator[Sides]:
+    """Both sides, for all tests of a file."""
     with following(moved, shop) as found:
-        for database in DATABASES:
-            forward_round(found.context, database)
         yield found
+
+
+@pytest.fixture
+def sides(opened: Sides) -> Sides:
+    """Both sides, in step: what earlier tests left is brought over first."""
+    opened.run(*DATABASES)
+    return opened

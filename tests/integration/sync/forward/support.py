@@ -12,37 +12,14 @@ import pymssql
 from etl.settings import Settings
 from etl.source.connect import open_source
 from etl.sync.forward.context import ForwardContext, Limits, Match, nobody_known, open_forward
-from etl.sync.forward.positions import Reached, shape_of
 from etl.sync.forward.round import forward_round
-from etl.sync.forward.versions import read_head
 from etl.sync.model import Counts
 from etl.sync.plan import plan_sync
-from etl.sync.reverse.legacy_tables import ensure_legacy_tables
-from etl.sync.state import write_position
 from etl.target.bulk import BulkConnection
 from etl.target.connect import connect_bulk
 from fixtures.legacy_server.launcher import LegacyServer
 
 DATABASES = ("crm", "pos", "ecom")
-
-
-def begin(settings: Settings) -> None:
-    """What `sync start` notes, at the versions of now."""
-    with open_source(settings.source) as source, connect_bulk(settings.target) as target:
-        plan = plan_sync(settings, source, target)
-        ensure_legacy_tables(source, plan.databases, execute=True)
-        for table in plan.tables:
-            target.execute(f"UPDATE {table.name} SET synced_at = updated_at, updated_at = updated_at WHERE synced_at IS NULL")
-        for database in plan.databases:
-            with source.snapshot(database) as snapshot:
-                head = read_head(snapshot.session)
-            for _, part in plan.parts_of(database):
-                legacy = plan.legacy(part)
-                position = head.tracking if legacy.change_tracking else head.row_version
-                assert position is not None
-                reached = Reached(legacy.name, position, shape_of([part], legacy))
-                with target.transaction():
-                    write_position(target, plan.state_schema, reached.name, reached.position, reached.detail)
 
 
 @dataclass
