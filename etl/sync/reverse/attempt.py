@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -12,16 +12,18 @@ import polars as pl
 from etl.reconcile.plan import encode_keys
 from etl.source.session import PlainSession
 from etl.sync.base import RowBase
-from etl.sync.model import KEY, DeadLetter
+from etl.sync.model import KEY
 from etl.sync.plan import SyncTable
-from etl.sync.reverse.born import Link, link_records
-from etl.sync.reverse.compose import Batch, Composition, compose
+from etl.sync.reverse.born import link_records
+from etl.sync.reverse.checked import Seen
+from etl.sync.reverse.compose import Batch, compose
 from etl.sync.reverse.decide import Columns, Decision, columns_of, decide, is_echo
 from etl.sync.reverse.images import Beside, Images, Tools, read_images
 from etl.sync.reverse.inverse import PartInverse, provenance
 from etl.sync.reverse.legacy_tables import read_returned
 from etl.sync.reverse.locate import UNNUMBERED, Located, home_of, locate_members, locate_rows, new_record
 from etl.sync.reverse.model import ReverseContext, Reversed
+from etl.sync.reverse.outcome import links_of, tell
 from etl.sync.reverse.pending import pending_changes
 from etl.sync.reverse.places import Place, new_place
 from etl.sync.reverse.proof import Reason, check_fixed
@@ -53,6 +55,7 @@ def attempt(page: Page, rows: pl.DataFrame, result: Reversed) -> None:
         images = read_images(table.plan, located.places, [place.frame for place in located.places], members, batch.tools)
         located, images = without_coincidences(page, batch, located, images)
         returned = read_counters(session, table, located.places)
+        images = without_refused(located, images)
         if members is not None:
             add_home_records(page, batch, located, images)
         facts = facts_of(table, located, rows.height)
@@ -133,6 +136,23 @@ def without_coincidences(page: Page, batch: Batch, located: Located, images: Ima
     return located, again
 
 
+def without_refused(located: Located, images: Images) -> Images:
+    """Legacy rows of which the mapping makes nothing as they are cannot be written: nobody could say what came of it."""
+    kept: list[Place] = []
+    seen: list[Seen] = []
+    for place, one in zip(located.places, images.seen, strict=True):
+        for row in (~one.kept).arg_true():
+            at = int(place.at[int(row)])
+            if at not in images.rows:
+                why = f"{place.part.part.source}: the mapping makes no row of it as it is, {one.reasons[int(row)]}"
+                located.dead[at] = Reason("legacy_row_refused", why)
+        if one.kept.any():
+            kept.append(place.only(one.kept))
+            seen.append(Seen(one.rows.filter(one.kept), one.kept.filter(one.kept), {}))
+    located.places = kept
+    return replace(images, seen=tuple(seen))
+
+
 def differs(facts: Columns, source: Mapping[str, Any], target: Mapping[str, Any]) -> bool:
     """Whether two rows say different things."""
     return any(
@@ -179,8 +199,6 @@ def decide_all(
             continue
         if batch.members is None and (why := check_fixed(place.inverse, row, born)) is not None:
             located.dead[at] = why
-        elif at in there and at not in images.rows:
-            located.dead[at] = Reason("legacy_row_refused", f"{place.part.part.source}: the mapping makes no row of it as it is")
         else:
             source = images.rows[at] if at in there else None
             decisions[at] = decide(page.table, facts[at], source, row, page.bases.get(row[KEY]), returned.get(at, {}))
@@ -219,62 +237,3 @@ def leave_pending(context: ReverseContext, session: PlainSession, located: Locat
             at = int(some.at[some.ids.to_list().index(key)])
             located.later[at] = PENDING
             decisions.pop(at, None)
-
-
-def links_of(batch: Batch, located: Located, places: Sequence[Place], done: WriteResult) -> list[Link]:
-    """Crosswalk entries of records that were made, now or before a crash."""
-    if batch.members is None:
-        return []
-    since = {system.name: system.since for place in places if (system := place.part.part.defines_member) is not None}
-    made = [(system, one, at) for system, one, at in located.links if system in since]
-    for (number, at), key in done.inserted.items():
-        system = places[number].part.part.defines_member
-        assert system is not None, "tables of members have parts that define them"
-        made.append((system.name, key, at))
-    return [(system, one, int(batch.members[at]), batch.rows[since[system]][at]) for system, one, at in made]
-
-
-def tell(
-    batch: Batch,
-    located: Located,
-    decisions: Mapping[int, Decision],
-    made: Composition,
-    done: WriteResult,
-    result: Reversed,
-) -> None:
-    """What became of each row, now that it is committed."""
-    keys = batch.rows[KEY]
-    fresh = {at for _, at in done.inserted}
-    result.later.update({keys[at]: why for at, why in located.later.items()})
-    result.done |= {keys[at] for at in located.nothing}
-    for at, why in {**made.dead, **located.dead}.items():
-        result.dead.append(DeadLetter("reverse", part_name(batch.table), keys[at], why.code, why.detail[:400]))
-    for at, decision in decisions.items():
-        if at in made.dead:
-            continue
-        key = keys[at]
-        result.settled[key] = tuple(
-            name for name in dict.fromkeys([*decision.send, *decision.agreed]) if name in batch.table.kept
-        )
-        if decision.echoes:
-            result.echoes[key] = dict(decision.echoes)
-        if decision.unplaced:
-            result.unplaced[key] = dict(decision.unplaced)
-        if decision.returned:
-            result.returned[key] = dict(decision.returned)
-        if decision.held:
-            result.held[key] = decision.held
-        else:
-            result.done.add(key)
-        sent = bool(decision.send or decision.gains)
-        result.inserted += at in fresh
-        result.written += sent and at not in fresh
-        result.unchanged += not sent
-        result.born += decision.new and batch.members is not None
-    for table, versions in done.row_versions.items():
-        result.row_versions.setdefault(table, {}).update(versions)
-
-
-def part_name(table: SyncTable) -> str:
-    """What a dead letter is filed under: the part, or the table where it has several."""
-    return table.plan.parts[0].part.name if len(table.plan.parts) == 1 else table.name

@@ -72,33 +72,42 @@ def compose(
     for last in (False, True):
         made = Composition(takers=takers)
         for number, (place, now) in enumerate(zip(places, nows, strict=True)):
-            made.written.append(write_place(batch, place, now, decisions, takers[number], made.dead))
+            target = batch.rows[place.at] if now is not None else with_pending(batch, place, images, decisions)
+            made.written.append(write_place(batch, place, target, now, decisions, takers[number], made.dead))
         frames = [written.frame for written in made.written]
         after = read_images(batch.table.plan, places, frames, batch.members, batch.tools)
         for place, seen in zip(places, after.seen, strict=True):
             for row, why in seen.reasons.items():
-                if place.new or images_has(images, place, row):
-                    made.dead.setdefault(int(place.at[row]), Reason("refused_by_mapping", why))
-        if not prove(images, after, decisions, columns, made.dead, last=last):
+                made.dead.setdefault(int(place.at[row]), Reason("refused_by_mapping", why))
+        if not prove(batch.rows, images, after, decisions, columns, made.dead, last=last):
             break
     return made
 
 
-def images_has(images: Images, place: Place, row: int) -> bool:
-    """Whether the row of the batch that a legacy row belongs to was known to the mapping before."""
-    return int(place.at[row]) in images.rows
+def with_pending(batch: Batch, place: Place, images: Images, decisions: Mapping[int, Decision]) -> pl.DataFrame:
+    """What new rows are to say: where the member has other records, and forward has a change of theirs still to come, that."""
+    target = batch.rows[place.at]
+    if not any(int(at) in images.rows for at in place.at):
+        return target
+    rows = target.to_dicts()
+    for at, row in zip(place.at, rows, strict=True):
+        before, decision = images.rows.get(int(at)), decisions.get(int(at))
+        if before is not None and decision is not None:
+            row.update({name: value for name, value in before.items() if name not in decision.send})
+    return pl.DataFrame(rows, schema=target.schema)
 
 
 def write_place(
     batch: Batch,
     place: Place,
+    target: pl.DataFrame,
     now: pl.DataFrame | None,
     decisions: Mapping[int, Decision],
     takers: Mapping[str, frozenset[int]],
     dead: Dead,
 ) -> Written:
     """One place's rows with the values that are sent, and whatever of them does not fit. `now`: what they are to the mapping."""
-    inverse, target = place.inverse, batch.rows[place.at]
+    inverse = place.inverse
     wanted: dict[str, pl.Series] = {}
     masks: dict[str, pl.Series] = {}
     touched = pl.repeat(place.new, len(place.at), dtype=pl.Boolean, eager=True)

@@ -17,6 +17,9 @@ from etl.sync.reverse.inverse import PartInverse, provenance
 from etl.sync.reverse.model import CLOCK
 
 Values = Mapping[str, Any]
+DERIVED: Final = frozenset({"name_key"})
+"""Transforms without an inverse that need none: what they make is for comparing, and says nothing of its own."""
+
 NO_BASE: Final = RowBase({})
 
 
@@ -38,12 +41,14 @@ class Decision:
 
 @dataclass(frozen=True)
 class Columns:
-    """What is known of a table's columns, for one set of legacy parts. `carried`: those that a legacy row of them holds."""
+    """What is known of a table's columns, for one set of legacy parts. `carried`: those that a legacy row of them holds.
+    `derived`: those that follow from others alone (DERIVED): where an application left one behind, it is put right."""
 
     carried: frozenset[str]
     counted: frozenset[str]
     tolerance: Mapping[str, int]
     offsets: frozenset[str]
+    derived: frozenset[str] = frozenset()
 
 
 def columns_of(table: SyncTable, inverses: Sequence[PartInverse]) -> Columns:
@@ -57,6 +62,7 @@ def columns_of(table: SyncTable, inverses: Sequence[PartInverse]) -> Columns:
         carried=frozenset(column for inverse in inverses for column in inverse.carried) - provenance(table.plan) - {CLOCK},
         counted=frozenset(column for inverse in inverses for column in inverse.writes) & counters,
         tolerance=tolerance,
+        derived=frozenset(column for inverse in inverses for column in inverse.follow if inverse.transform_of(column) in DERIVED),
         offsets=frozenset(
             column
             for inverse in inverses

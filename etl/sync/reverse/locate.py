@@ -9,6 +9,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 import polars as pl
 
+from etl.names import bracket
 from etl.reconcile.plan import REDIRECT, decode_keys, encode_keys
 from etl.source.session import PlainSession
 from etl.sync.model import KEY
@@ -156,10 +157,21 @@ def locate_rows(session: PlainSession, table: SyncTable, inverses: Sequence[Part
         noted: dict[str, str] = {}
         if inverse.identity:
             noted = entries_by_target(session, part.source.database, part.name, some[KEY], lock=True)
+            keys = without_unborn(session, inverse, keys)
         legacy = encode_keys(keys)
         texts = [noted.get(key, one) for key, one in zip(some[KEY], legacy, strict=True)]
         place_rows(session, found, inverse, some, mine, texts, set(noted))
     return found
+
+
+def without_unborn(session: PlainSession, inverse: PartInverse, keys: pl.DataFrame) -> pl.DataFrame:
+    """Keys without numbers that the server has not given yet, which ids made on the target mostly are: nothing to look for."""
+    name = inverse.identity[0]
+    if name not in keys.columns:
+        return keys
+    question = ("SELECT", f"MAX({bracket(name)})", "FROM", inverse.part.part.source.quoted, "WITH (NOLOCK)")
+    ((greatest,),) = session.query(" ".join(question))
+    return keys.with_columns(pl.when(pl.col(name) <= (greatest or 0)).then(pl.col(name)).alias(name))
 
 
 def place_rows(

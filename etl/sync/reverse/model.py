@@ -18,7 +18,7 @@ CLOCK: Final = "legacy_updated_at"
 """Target column that says when the legacy side last changed the row. What the mapping reads it from is set to the target row's
 updated_at whenever reverse writes anything else of the row; it is never sent by itself."""
 
-ROWS_A_BATCH: Final = 100
+ROWS_A_BATCH: Final = 200
 LOCK_WAIT_MS: Final = 2_000
 LINKED_BY: Final = "sync"
 """member_source.linked_by of records that reverse made."""

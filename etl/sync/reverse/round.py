@@ -13,11 +13,12 @@ from etl.source.errors import CAUSES, LOST_NUMBERS, ServerError
 from etl.sync.base import RowBase
 from etl.sync.model import KEY, DeadLetter, DirtyRows
 from etl.sync.plan import SyncTable
-from etl.sync.reverse.attempt import Page, attempt, part_name
+from etl.sync.reverse.attempt import Page, attempt
 from etl.sync.reverse.born import ensure_records
 from etl.sync.reverse.inverse import PartInverse, invert_part
 from etl.sync.reverse.locate import sorted_into_parts
 from etl.sync.reverse.model import ReverseContext, Reversed
+from etl.sync.reverse.outcome import part_name
 from etl.sync.reverse.proof import Reason
 from etl.sync.reverse.records import Records
 
