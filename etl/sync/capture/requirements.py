@@ -63,6 +63,22 @@ def require_process(connection: BulkConnection) -> None:
     )
 
 
+def require_clock(connection: BulkConnection, allowance_us: int = ALLOWANCE_US) -> None:
+    """The clock of the node we are connected to and that of the placement driver, by which transactions are numbered, are not
+    further apart than the allowance: the watermark compares them. Other nodes cannot be asked. Raises RefusedError, ServerError.
+    """
+    if not connection.is_tidb:
+        return
+    with connection.transaction():
+        numbered, now = connection.query("SELECT TIDB_PARSE_TSO(@@tidb_current_ts), NOW(6)")[0]
+    apart = abs((as_time(numbered) - as_time(now)).total_seconds())
+    if apart * 1e6 > allowance_us:
+        raise RefusedError(
+            f"The clocks of TiDB and of its placement driver are {apart:.1f} s apart: changes could be missed.",
+            "Keep the clocks of all nodes together (NTP), then start again.",
+        )
+
+
 def require_capturable(connection: BulkConnection, schema: str, table: SyncTable) -> None:
     """Every write of the table shows in its two times, and the index finds it. Raises RefusedError, ServerError."""
     require_columns(connection, schema, table)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import polars as pl
 
 from etl.load.sql import name_list, sql
 from etl.names import backtick
-from etl.sync.capture.rows import DIRTY, UPDATED_AT, microseconds, moment, names_of, read_types, select_rows, with_keys
-from etl.sync.model import DirtyRows
+from etl.sync.capture.rows import DIRTY, UPDATED_AT, microseconds, moment, names_of, read_pages, select_rows
+from etl.sync.model import KEY, DirtyRows
 from etl.sync.plan import SyncTable
 from etl.target.bulk import BulkConnection
 
@@ -31,12 +30,12 @@ def scan_dirty(
         condition, values = after(table, since_us, last)
         order = f"{UPDATED_AT}, {name_list(table.plan.key)}"
         statement = select_rows(schema, table, f"{condition} AND {DIRTY} ORDER BY {order} LIMIT {page_rows:d}")
-        frames = list(connection.read_frame(statement, read_types(table), values))
-        if not frames:
+        found = list(read_pages(connection, statement, table, values, page_rows))
+        if not found:
             return
-        page = pl.concat(frames)
-        yield DirtyRows(table, with_keys(table, page), datetime.now(UTC))
-        if page.height < page_rows:
+        page = pl.concat([each.rows for each in found]).unique(KEY, keep="last", maintain_order=True)
+        yield DirtyRows(table, page, found[0].captured_at)
+        if sum(each.rows.height for each in found) < page_rows:
             return
         last = page.tail(1)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from etl.load.sql import sql
-from etl.sync.capture.rows import DIRTY, dirty_pages, names_of, read_types, select_rows
+from etl.sync.capture.rows import DIRTY, names_of, read_pages, select_rows
 from etl.sync.model import DirtyRows
 from etl.sync.plan import SyncTable
 from etl.target.bulk import BulkConnection
@@ -21,7 +21,7 @@ def sweep_dirty(connection: BulkConnection, schema: str, table: SyncTable, page_
     they were when the sweep began: marks compare, so that what changed meanwhile stays dirty. Raises ServerError.
     """
     statement = select_rows(schema, table, DIRTY)
-    yield from dirty_pages(table, connection.read_frame(statement, read_types(table), batch_rows=page_rows))
+    yield from read_pages(connection, statement, table, None, page_rows)
 
 
 def count_dirty(connection: BulkConnection, schema: str, table: SyncTable, store_code: str | None = None) -> int:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Final
 
 import polars as pl
 
-from etl.sync.capture.rows import DIRTY, MOMENT, UPDATED_AT, moment, read_types, select_rows, with_keys
+from etl.sync.capture.rows import DIRTY, MOMENT, UPDATED_AT, moment, read_pages, select_rows
 from etl.sync.digest import digest, unpack
 from etl.sync.model import KEY, DirtyRows
 from etl.sync.plan import SyncTable
@@ -79,11 +78,10 @@ def tail_pass(
     gives it, else passed over. Raises ServerError.
     """
     statement = select_rows(schema, table, f"{UPDATED_AT} >= %s AND NOT {DIRTY}")
-    for frame in connection.read_frame(statement, read_types(table), (moment(since_us),), batch_rows=page_rows):
-        rows = with_keys(table, frame)
-        again = differing(table, rows, sent, bases)
+    for page in read_pages(connection, statement, table, (moment(since_us),), page_rows):
+        again = differing(table, page.rows, sent, bases)
         if not again.is_empty():
-            yield DirtyRows(table, again, datetime.now(UTC))
+            yield DirtyRows(table, again, page.captured_at)
 
 
 def differing(table: SyncTable, rows: pl.DataFrame, sent: SentImages, bases: Bases | None) -> pl.DataFrame:

@@ -51,14 +51,18 @@ class Watermark:
     held_by: str = "clock"
 
     def advance(self, old_us: int, left_us: int | None = None) -> int:
-        """The watermark after a whole round that began with this one; never backwards, and never past `left_us`: the least time
-        of the rows that the round found and left dirty (locked, not sent).
+        """The watermark after a whole round that began with this one: not past `left_us`, the least time of the rows that the
+        round found and left dirty (locked, not sent); and not backwards, unless the target's clock itself stands below the old
+        one. Then it was set back by more than the allowance, and what is written now has times that no scan would look for.
 
-        >>> Watermark(9, datetime(2026, 1, 1)).advance(5, left_us=7), Watermark(None, datetime(2026, 1, 1)).advance(5)
-        (7, 5)
+        >>> noon = datetime(1970, 1, 1, 12)
+        >>> Watermark(9, noon).advance(5, left_us=7), Watermark(None, noon).advance(5), Watermark(4, noon).advance(5)
+        (7, 5, 5)
         """
         if self.value_us is None:
             return old_us
+        if old_us > microseconds(self.now):
+            return self.value_us
         return max(old_us, self.value_us if left_us is None else min(self.value_us, left_us))
 
 

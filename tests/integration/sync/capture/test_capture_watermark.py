@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
 from etl.errors import RefusedError
-from etl.sync.capture.requirements import require_process
+from etl.sync.capture.requirements import require_clock, require_process
 from etl.sync.capture.rows import microseconds
 from etl.sync.capture.watermark import LEAST_ALLOWANCE_US, Watermark, low_watermark
 from etl.target.bulk import BulkConnection
@@ -81,6 +81,7 @@ def test_transactions_are_seen_however_often_one_looks(place: Place) -> None:
 
 def test_a_login_that_cannot_see_others_is_refused(place: Place) -> None:
     require_process(place.connection)
+    require_clock(place.connection)
     user = f"blind_{place.schema}"
     place.execute(f"CREATE USER '{user}'@'%%' IDENTIFIED BY 'blind-1-Blind'")
     try:

@@ -72,6 +72,8 @@ def test_the_watermark_never_goes_back_nor_past_what_was_left() -> None:
     found = low_watermark(target)
     assert found.value_us is not None
     assert found.advance(found.value_us + 5) == found.value_us + 5
+    minute = 60_000_000
+    assert found.advance(found.value_us + minute) == found.value_us, "the clock was set back: follow it"
     assert found.advance(0, left_us=7) == 7
     assert found.advance(9, left_us=7) == 9
 
