@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 
@@ -23,14 +23,12 @@ from etl.sync.reverse.inverse import PartInverse, provenance
 from etl.sync.reverse.legacy_tables import read_returned
 from etl.sync.reverse.locate import UNNUMBERED, Located, home_of, locate_members, locate_rows, new_record
 from etl.sync.reverse.model import ReverseContext, Reversed
-from etl.sync.reverse.outcome import links_of, tell
+from etl.sync.reverse.outcome import PENDING, links_of, tell
 from etl.sync.reverse.pending import pending_changes
 from etl.sync.reverse.places import Place, new_place
 from etl.sync.reverse.proof import Reason, check_fixed
 from etl.sync.reverse.records import Records
 from etl.sync.reverse.write_back import WriteResult, transaction, write_batch
-
-PENDING: Final = "pending"
 
 
 @dataclass(frozen=True)

@@ -140,9 +140,9 @@ def write_place(
     rows = inverse.legacy_rows(work)
     slots = pl.DataFrame({name: masks[column] for column, names in inverse.writes.items() for name in names})
     slots = slots.drop([name for name in inverse.identity if name in slots.columns])
+    find_lost(place, wanted, masks, rows, dead)
     for misfit in find_misfits(rows, dict(inverse.slots), slots):
         dead.setdefault(int(place.at[misfit.row]), Reason(misfit.reason, misfit.detail))
-    find_lost(place, wanted, masks, rows, dead)
     return Written(place, staged_form(place.part, rows), slots)
 
 

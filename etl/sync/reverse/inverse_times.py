@@ -8,7 +8,6 @@ from typing import Final
 import polars as pl
 
 from etl.mapping.transforms.base import list_argument, text_argument
-from etl.source.extract import OFFSET_SUFFIX
 from etl.sync.reverse.inverse_base import Inverse, Slot, Wanted
 
 SECOND_US: Final = 1_000_000
@@ -122,13 +121,9 @@ def local_time(wanted: Wanted) -> dict[str, pl.Expr]:
 
 
 def utc_time(wanted: Wanted) -> dict[str, pl.Expr]:
-    """The instant itself. The offset beside it, unless another column decides it, stays; a new one is that of the zone."""
+    """The instant itself. The offset beside it is another column's, or stays."""
     (slot,) = wanted.slots
-    given = {slot.name: filled(into(wanted.value, slot), wanted, slot)}
-    companion = slot.name + OFFSET_SUFFIX
-    if slot.column.type_name == "datetimeoffset" and companion in wanted.open:
-        given[companion] = pl.coalesce(pl.col(companion), offset_minutes(wanted.value, wanted.zone))
-    return given
+    return {slot.name: filled(into(wanted.value, slot), wanted, slot)}
 
 
 def calendar_date(wanted: Wanted) -> dict[str, pl.Expr]:

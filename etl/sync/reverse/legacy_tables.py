@@ -175,6 +175,13 @@ def add_returned(database: str, part: str, column: str, gains: Sequence[tuple[st
     ]
 
 
+def forget_rows(database: str, part: str, legacy_keys: Iterable[str]) -> list[str]:
+    """T-SQL that forgets what we know of legacy rows that are deleted."""
+    listed = ", ".join(text_literal(key) for key in legacy_keys)
+    which = f"WHERE part = {part_literal(part)} AND legacy_key IN ({listed})"
+    return [" ".join(("DELETE FROM", our_table(database, table), which)) for table in (ROWS, COUNTERS)]
+
+
 def our_table(database: str, name: str) -> str:
     """Three-part name of one of our tables."""
     return f"{bracket(database)}.[dbo].{bracket(name)}"

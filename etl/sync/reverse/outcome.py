@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from etl.sync.model import KEY, DeadLetter
 from etl.sync.plan import SyncTable
@@ -13,6 +14,9 @@ from etl.sync.reverse.locate import Located
 from etl.sync.reverse.model import Reversed
 from etl.sync.reverse.places import Place
 from etl.sync.reverse.write_back import WriteResult
+
+PENDING: Final = "pending"
+"""Why a row is left: somebody else changed it on the legacy side, and forward has that still to bring."""
 
 
 def links_of(batch: Batch, located: Located, places: Sequence[Place], done: WriteResult) -> list[Link]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -24,6 +24,9 @@ class Reason:
     code: str
     detail: str
 
+
+CODES: Final = frozenset({"tier", "codes", "gender"})
+"""Transforms by a table: what it has no code for cannot be said."""
 
 Dead = dict[int, Reason]
 """Rows of a batch that are not written."""
@@ -44,7 +47,8 @@ def find_lost(
         gone = masks[column] & wanted[column].is_not_null() & rows.select(pl.all_horizontal(pl.col(names).is_null())).to_series()
         for row in gone.arg_true():
             slot = place.inverse.slots[names[0]]
-            code = "out_of_range" if slot.kind in ("integer", "decimal", "float") else "no_inverse"
+            numeric = slot.kind in ("integer", "decimal", "float") and place.inverse.transform_of(column) not in CODES
+            code = "out_of_range" if numeric else "no_inverse"
             detail = f"{column} has no form in {slot.column.name} ({declared(slot.column)})"
             dead.setdefault(int(place.at[int(row)]), Reason(code, detail))
 

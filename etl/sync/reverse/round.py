@@ -15,12 +15,15 @@ from etl.sync.model import KEY, DeadLetter, DirtyRows
 from etl.sync.plan import SyncTable
 from etl.sync.reverse.attempt import Page, attempt
 from etl.sync.reverse.born import ensure_records
+from etl.sync.reverse.delete import delete_rows
 from etl.sync.reverse.inverse import PartInverse, invert_part
 from etl.sync.reverse.locate import sorted_into_parts
 from etl.sync.reverse.model import ReverseContext, Reversed
 from etl.sync.reverse.outcome import part_name
 from etl.sync.reverse.proof import Reason
 from etl.sync.reverse.records import Records
+
+__all__ = ["delete_rows", "reverse_rows"]
 
 LOCK_NUMBERS: Final = frozenset({1205, 1222, 3960})
 DUPLICATE_KEYS: Final = frozenset({2601, 2627})

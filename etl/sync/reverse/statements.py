@@ -15,11 +15,15 @@ from etl.names import bracket
 from etl.reconcile.by_key import key_literal
 from etl.source.catalog import Column, Table
 from etl.sync.model import CONTEXT
+from etl.sync.reverse.fits import declared
 from etl.sync.reverse.inverse_base import Slot
 
 TEXT: Final = frozenset({"char", "varchar", "text", "nchar", "nvarchar", "ntext", "xml"})
 Row = Mapping[str, Any]
 """Values of a legacy row by staged name."""
+
+SAID: Final = frozenset({"datetimeoffset", "time", "uniqueidentifier"})
+"""Types that a literal names: what a text stands for is read once, where it is written."""
 
 LAST_OF_BMP: Final = "\uffff"
 
@@ -101,9 +105,12 @@ def literal(column: Column, row: Row, *, typed: bool = False) -> str:
     "'O''Neill'"
     >>> moment = {"At": datetime(2024, 1, 31, 16), "At__offset": 480}
     >>> literal(Column("At", "datetimeoffset", 10, 34, 7, True), moment)
-    "'2024-02-01T00:00:00.000000+08:00'"
+    "CAST('2024-02-01T00:00:00.000000+08:00' AS datetimeoffset(7))"
     """
     value = row[column.name]
+    if value is not None and column.type_name in SAID:
+        plain = moment_literal(column, value, row.get(f"{column.name}__offset")) if isinstance(value, datetime) else f"'{value}'"
+        return f"CAST({plain} AS {declared(column)})"
     if value is None:
         return f"CAST(NULL AS {null_type(column)})" if typed else "NULL"
     match value:
