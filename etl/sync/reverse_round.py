@@ -227,9 +227,10 @@ def note_bases(
         read, standing = bases.get(key, RowBase({})), now.get(key, RowBase({}))
         hashes = dict(standing.hashes)
         echo = result.echoes.get(key, {}) if key in taken else {}
-        for column in {*result.settled[key], *echo}:
+        unplaced = result.unplaced.get(key, {})
+        for column in {*result.settled[key], *echo, *unplaced}:
             if column in table.kept and standing.hashes.get(column) == read.hashes.get(column):
-                hashes[column] = digest(echo.get(column, row[column]))
+                hashes[column] = digest({**row, **unplaced, **echo}[column])
         if hashes != standing.hashes or key not in now:
             changed[key] = replace(standing, hashes=hashes)
     write_bases(sync.mark, state, table.name, table.kept, changed)

@@ -1,0 +1,274 @@
+"""Members: changed on the target, born there, of several legacy records; and consents, which both sides change too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from etl.reconcile.merged import read_survive
+from etl.source.address import address_of
+from etl.source.session import open_plain
+from etl.sync.base import RowBase, read_bases, write_bases
+from etl.sync.capture.sweep import sweep_dirty
+from etl.sync.digest import digest
+from etl.sync.reverse.delete import delete_rows
+from etl.sync.reverse.images import Tools, read_images
+from etl.sync.reverse.legacy_tables import entries_by_target, missing_rights, read_returned
+from etl.sync.reverse.locate import locate_members
+from etl.sync.reverse.model import ReverseContext
+from etl.sync.reverse.records import Records
+from etl.sync.reverse.round import open_page
+from etl.sync.reverse.write_back import transaction
+from tests.integration.sync.reverse.support import Bridge
+
+SINGLE = (
+    "SELECT m.member_id FROM member m JOIN member_source s ON s.member_id = m.member_id WHERE m.origin = %s "
+    "GROUP BY m.member_id HAVING COUNT(*) = 1 ORDER BY m.member_id LIMIT 1 OFFSET %s"
+)
+BORN = (
+    "INSERT INTO member (member_id, name, name_key, phone, tier, points, balance, registered_at, origin) "
+    "VALUES (%s, %s, %s, %s, 'GOLD', %s, 1.5, '2026-11-11 12:00:00.123456', 'tidb')"
+)
+
+
+def single(bridge: Bridge, origin: str, at: int) -> int:
+    """A member of one legacy record; each test takes another."""
+    return int(bridge.target(SINGLE, origin, at)[0][0])
+
+
+def crm(bridge: Bridge, member: int, columns: str) -> tuple[Any, ...]:
+    """A row of crm.dbo.Member."""
+    return bridge.legacy(f"SELECT {columns} FROM crm.dbo.Member WHERE MemberId = {member}")[0]
+
+
+@contextmanager
+def somebody(bridge: Bridge) -> Iterator[Any]:
+    """Another session of the legacy side."""
+    session = open_plain(bridge.settings.source, address_of(bridge.settings.source))
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+def test_a_change_reaches_the_legacy_row_and_nothing_else_of_it(bridge: Bridge) -> None:
+    member = single(bridge, "crm", 0)
+    before = crm(bridge, member, "Phone, Birthday, Points, CreatedAt")
+    bridge.target(
+        "UPDATE member SET name = '欧阳大明', name_key = '欧阳大明', gender = 'F', tier = 'PLATINUM' WHERE member_id = %s", member
+    )
+    result = bridge.bring("member")
+    assert (result.written, result.done, result.dead) == (1, {str(member)}, [])
+    assert crm(bridge, member, "Name, Gender, Tier") == ("欧阳大明", "F", 3)
+    assert crm(bridge, member, "Phone, Birthday, Points, CreatedAt") == before
+    changed_at = bridge.target("SELECT legacy_updated_at, updated_at FROM member WHERE member_id = %s", member)[0]
+    (legacy,) = crm(bridge, member, "DATEADD(hour, -8, UpdatedAt)")
+    assert changed_at[0] == legacy  # the legacy clock says when the target changed it, to a 300th of a second
+    assert abs((changed_at[1] - legacy).total_seconds()) < 0.004
+    assert bridge.bring("member").done == set()
+
+
+def test_spellings_of_the_legacy_side_stay(bridge: Bridge) -> None:
+    member = single(bridge, "crm", 1)
+    bridge.legacy(
+        f"UPDATE crm.dbo.Member SET Gender = '女', Name = '　王 小美　', Phone = '139-1234-5678' WHERE MemberId = {member}"
+    )
+    bridge.target("UPDATE member SET gender = 'F', name = '王 小美', name_key = '王小美', phone = '+8613912345678', "
+                  "address = '新路1号' WHERE member_id = %s", member)  # fmt: skip
+    bridge.bring("member")
+    assert crm(bridge, member, "Gender, Phone") == ("女", "139-1234-5678")
+
+
+def test_counters_add_from_both_sides(bridge: Bridge) -> None:
+    member = single(bridge, "crm", 2)
+    (points,) = crm(bridge, member, "Points")
+    for gain, loss in ((7, 3), (-2, 10)):
+        bridge.target("UPDATE member SET points = points + %s, balance = balance + 1.25 WHERE member_id = %s", gain, member)
+        bridge.legacy(f"UPDATE crm.dbo.Member SET Points = Points - {loss} WHERE MemberId = {member}")
+        bridge.bring("member", note=False)
+        bridge.bring("member")  # again adds nothing
+    assert crm(bridge, member, "Points") == (points + 5 - 13,)
+    returned = read_returned(bridge.source, "crm", "member/crm", [str(member)])
+    assert returned == {str(member): {"points": Decimal(5), "balance": Decimal("2.5")}}
+
+
+def test_a_column_that_both_sides_changed_is_held(bridge: Bridge) -> None:
+    member = single(bridge, "crm", 3)
+    bridge.legacy(f"UPDATE crm.dbo.Member SET Email = 'legacy@example.com' WHERE MemberId = {member}")
+    bridge.target("UPDATE member SET email = 'target@example.com', address = '南京路2号' WHERE member_id = %s", member)
+    result = bridge.bring("member")
+    assert (result.held, result.done) == ({str(member): ("email",)}, set())
+    assert crm(bridge, member, "Email, Address") == ("legacy@example.com", "南京路2号")
+    table = bridge.plan.table("member")
+    base = read_bases(bridge.work, bridge.plan.state_schema, "member", table.kept, [str(member)])[str(member)]
+    assert base.hashes["address"] == digest("南京路2号")
+    assert base.hashes["email"] != digest("target@example.com")
+
+
+def test_a_member_born_on_the_target_gets_a_row_once(bridge: Bridge) -> None:
+    member = bridge.own_id()
+    bridge.target(BORN, member, "李新", "李新", "+8613900001111", 5)
+    first = bridge.bring("member", note=False)
+    bridge.target("DELETE FROM member_source WHERE member_id = %s", member)  # killed before the crosswalk was written
+    again = bridge.bring("member")
+    assert (first.born, again.born, again.done) == (1, 0, {str(member)})
+    (number,) = entries_by_target(bridge.source, "crm", "member/crm", [str(member)]).values()
+    assert crm(bridge, int(number), "Name, Phone, Tier, Points, Balance") == ("李新", "13900001111", 2, 5, Decimal("1.5"))
+    links = bridge.target("SELECT source, source_id, linked_by FROM member_source WHERE member_id = %s", member)
+    assert links == [("crm", number, "sync")]
+    # What it was born with is the target's part of its counters, and is not added again.
+    bridge.target("UPDATE member SET points = points + 1, name = '李更新', name_key = '李更新' WHERE member_id = %s", member)
+    assert bridge.bring("member").written == 1
+    assert crm(bridge, int(number), "Name, Points") == ("李更新", 6)
+    assert bridge.target("SELECT origin FROM member WHERE member_id = %s", member) == [("tidb",)]
+    assert bridge.legacy("SELECT COUNT(*) FROM crm.dbo.Member WHERE Phone = '13900001111'") == [(1,)]
+
+
+def test_points_of_somebody_with_but_a_card_get_a_record_of_their_own(bridge: Bridge) -> None:
+    member = single(bridge, "pos", 0)
+    bridge.target("UPDATE member SET points = points + 9, email = 'card@example.com' WHERE member_id = %s", member)
+    assert bridge.bring("member").done == {str(member)}
+    (number,) = entries_by_target(bridge.source, "crm", "member/crm", [str(member)]).values()
+    assert crm(bridge, int(number), "Points, Email") == (9, "card@example.com")
+    bridge.target("UPDATE member SET points = points - 4 WHERE member_id = %s", member)
+    assert (bridge.bring("member").inserted, crm(bridge, int(number), "Points")) == (0, (5,))
+
+
+def test_a_change_of_a_merged_person_reaches_every_record(bridge: Bridge) -> None:
+    member, card, account = single(bridge, "crm", 4), single(bridge, "pos", 1), single(bridge, "ecom", 1)
+    bridge.target("UPDATE member_source SET member_id = %s WHERE member_id IN (%s, %s)", member, card, account)
+    bridge.target("UPDATE member SET merged_into = %s WHERE member_id IN (%s, %s)", member, card, account)
+    bridge.settle()
+    names = {"phone": "+8613712345678", "name": "张三丰", "name_key": "张三丰", "address": "天桥路8号"}
+    sets = ", ".join(f"{column} = %s" for column in names)
+    (points,) = bridge.target("SELECT points FROM member WHERE member_id = %s", member)[0]
+    bridge.target(f"UPDATE member SET {sets}, points = points + 3 WHERE member_id = %s", *names.values(), member)
+    align(bridge, member, {*names, "points"})
+    result = bridge.bring("member")
+    assert (result.dead, result.held, result.done) == ([], {}, {str(member)})
+    assert crm(bridge, member, "Name, Phone, Address, Points") == ("张三丰", "13712345678", "天桥路8号", points + 3)
+    ids = dict(bridge.target("SELECT source, source_id FROM member_source WHERE member_id = %s", member))
+    assert bridge.legacy(f"SELECT Name, Phone, Address FROM pos.dbo.PosMember WHERE CardNo = '{ids['pos']}'") == [
+        ("张三丰", "13712345678", "天桥路8号")
+    ]
+    assert bridge.legacy(f"SELECT RealName, Phone FROM ecom.dbo.Account WHERE AccountId = '{ids['ecom']}'") == [
+        ("张三丰", "13712345678")
+    ]
+
+
+def align(bridge: Bridge, member: int, changed: set[str]) -> None:
+    """What both sides have in common of a member that was merged just now: what its golden record says of the other columns."""
+    table = bridge.plan.table("member")
+    context = ReverseContext(bridge.plan, bridge.source, bridge.work, read_survive(bridge.settings))
+    page = open_page(context, table, {})
+    (dirty,) = list(sweep_dirty(bridge.apply, bridge.plan.schema, table, 1000))
+    with transaction(bridge.source, 1000) as session:
+        located = locate_members(session, table, page.inverses, dirty.rows, Records(bridge.work, bridge.plan.schema))
+        tools = Tools(page.records.lookup, {}, context.survive)
+        frames = [place.frame for place in located.places]
+        image = read_images(table.plan, located.places, frames, dirty.rows["member_id"], tools).rows[0]
+    sets = {name: value for name, value in image.items() if name not in changed and name != "member_id"}
+    bridge.target(f"UPDATE member SET {', '.join(f'{name} = %s' for name in sets)} WHERE member_id = %s", *sets.values(), member)
+    added = {"points": Decimal(image["points"]), "balance": Decimal(image["balance"])}
+    base = RowBase({name: digest(image[name]) for name in table.kept}, added)
+    with bridge.work.transaction():
+        write_bases(bridge.work, bridge.plan.state_schema, "member", table.kept, {str(member): base})
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("name", "很" * 21, "too_long"),
+        ("name", "王\U0001f600", "not_in_code_page"),
+        ("name", "\U00020bb7野", "not_in_code_page"),
+        ("birthday", "1752-12-31", "out_of_range"),
+        ("registered_at", "1600-01-01", "out_of_range"),
+        ("points", 2**40, "out_of_range"),
+        ("balance", "922337203685478", "out_of_range"),
+        ("tier", "DIAMOND", "no_inverse"),
+        ("address", "世纪大道１００号", "not_reversible"),
+        ("birthday", "1900-01-01", "not_reversible"),  # a sentinel: it would come back as no birthday at all
+    ],
+)
+def test_what_does_not_fit_is_not_written_at_all(bridge: Bridge, column: str, value: object, reason: str) -> None:
+    member = single(bridge, "crm", 5)
+    before = crm(bridge, member, "Name, Email, Points, RowVer")
+    old = bridge.target(f"SELECT {column}, email FROM member WHERE member_id = %s", member)[0]
+    bridge.target(f"UPDATE member SET {column} = %s, email = 'new@example.com' WHERE member_id = %s", value, member)
+    result = bridge.bring("member")
+    bridge.target(f"UPDATE member SET {column} = %s, email = %s WHERE member_id = %s", *old, member)
+    assert [(letter.key, letter.reason) for letter in result.dead] == [(str(member), reason)]
+    assert str(value) not in result.dead[0].detail
+    assert crm(bridge, member, "Name, Email, Points, RowVer") == before
+
+
+def test_a_locked_row_waits_and_stops_no_other(bridge: Bridge) -> None:
+    locked, free = single(bridge, "crm", 6), single(bridge, "crm", 7)
+    bridge.target("UPDATE member SET address = '北京路3号' WHERE member_id IN (%s, %s)", locked, free)
+    with somebody(bridge) as session:
+        session.execute(f"BEGIN TRAN; UPDATE crm.dbo.Member SET Points = Points WHERE MemberId = {locked}")
+        result = bridge.bring("member")
+        session.execute("ROLLBACK TRAN")
+    assert (result.later, result.done) == ({str(locked): "locked"}, {str(free)})
+    assert bridge.bring("member").done == {str(locked)}
+
+
+def test_without_change_tracking_the_rowversion_of_each_write_is_told(bridge: Bridge) -> None:
+    member = single(bridge, "pos", 2)
+    table = next(part.part.source for part in bridge.plan.table("member").plan.parts if part.part.name == "member/pos")
+    described = bridge.plan.catalog.tables[table]
+    object.__setattr__(described, "change_tracking", False)
+    try:
+        bridge.target("UPDATE member SET address = '广州路4号' WHERE member_id = %s", member)
+        result = bridge.bring("member")
+    finally:
+        object.__setattr__(described, "change_tracking", True)
+    (card,) = (one for _, one in bridge.target("SELECT source, source_id FROM member_source WHERE member_id = %s", member))
+    rows = bridge.legacy(f"SELECT CONVERT(binary(8), RowVer) FROM pos.dbo.PosMember WHERE CardNo = '{card}'")
+    assert result.row_versions == {table: {card: rows[0][0]}}
+
+
+def test_consents_go_both_ways(bridge: Bridge) -> None:
+    member, new = single(bridge, "crm", 8), bridge.own_id()
+    bridge.target("INSERT INTO consent (consent_id, member_id, kind, granted, source, granted_at, evidence) "
+                  "VALUES (%s, %s, 'SMS', 1, 'APP', '2026-11-11 12:00:00.1239', '<a>同意</a>')", new, member)  # fmt: skip
+    bridge.target("INSERT INTO consent (consent_id, member_id, kind, granted, source, granted_at, evidence) "
+                  "VALUES (%s, %s, 'SMS', 1, 'APP', NOW(6), '<a>')", bad := bridge.own_id(), member)  # fmt: skip
+    bridge.target("UPDATE consent SET granted = 1 - granted WHERE consent_id = 1")
+    (granted,) = bridge.legacy("SELECT Granted FROM crm.dbo.Consent WHERE ConsentId = 1")[0]
+    result = bridge.bring("consent")
+    assert (result.inserted, result.written) == (1, 1)
+    assert [(letter.key, letter.reason) for letter in result.dead] == [(str(bad), "not_xml")]
+    assert bridge.legacy("SELECT Granted FROM crm.dbo.Consent WHERE ConsentId = 1") == [(not granted,)]
+    (number,) = entries_by_target(bridge.source, "crm", "consent/crm", [str(new)]).values()
+    row = bridge.legacy(f"SELECT Granted, GrantedAt, Evidence FROM crm.dbo.Consent WHERE ConsentId = {number}")[0]
+    assert (row[0], row[1].isoformat(), row[2]) == (True, "2026-11-11T20:00:00.124000+08:00", "<a>同意</a>")
+
+
+def test_deleted_rows_are_deleted_unless_somebody_changed_them(bridge: Bridge) -> None:
+    member, keys = single(bridge, "crm", 8), [bridge.own_id(), bridge.own_id()]
+    for key in keys:
+        bridge.target("INSERT INTO sign_in (sign_in_id, member_id, signed_at, channel) VALUES (%s, %s, '2026-11-11', 'APP')",
+                      key, member)  # fmt: skip
+    bridge.bring("sign_in")
+    noted = entries_by_target(bridge.source, "crm", "sign_in/crm", map(str, keys))
+    version = int(bridge.source.scalar("SELECT CHANGE_TRACKING_CURRENT_VERSION()", database="crm"))
+    bridge.legacy(f"UPDATE crm.dbo.SignIn SET Channel = 'POS' WHERE SignInId = {noted[str(keys[1])]}")
+    table = bridge.plan.table("sign_in")
+    context = ReverseContext(
+        bridge.plan, bridge.source, bridge.work, lambda rows: None, {table.plan.parts[0].part.source: version}
+    )  # type: ignore[arg-type, return-value]  # no member is merged here
+    result = delete_rows(context, table, map(str, keys))
+    assert (result.done, result.later) == ({str(keys[0])}, {str(keys[1]): "pending"})
+    numbers = ", ".join(noted.values())
+    assert bridge.legacy(f"SELECT SignInId FROM crm.dbo.SignIn WHERE SignInId IN ({numbers})") == [(int(noted[str(keys[1])]),)]
+    assert entries_by_target(bridge.source, "crm", "sign_in/crm", [str(keys[0])]) == {}
+    assert delete_rows(context, table, [str(keys[0])]).done == {str(keys[0])}
+
+
+def test_an_administrator_lacks_no_right(bridge: Bridge) -> None:
+    assert missing_rights(bridge.source, bridge.plan) == ()
