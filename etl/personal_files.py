@@ -76,6 +76,24 @@ def map_personal_file(path: Path) -> MemoryMappedFile:
         raise disk_error(error, path) from error
 
 
+def append_personal_file(path: Path, content: bytes, *, at: int) -> None:
+    """Write `content` from place `at` on, where the whole part of the file ends; on disk when this returns.
+
+    Raises ConfigurationError when the disk is full.
+    """
+    make_private_folder(path.parent)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "r+b") as file:
+            file.truncate(at)
+            file.seek(at)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise disk_error(error, path) from error
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename in `folder` survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)

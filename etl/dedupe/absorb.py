@@ -19,12 +19,14 @@ from etl.dedupe.standardise import fill_from_cards
 
 @dataclass(frozen=True)
 class Absorbed:
-    """`kept`: with the arrivals in it. `arrivals`: numbers of all records whose pairs are to be weighed; `new`: of those, records
-    that were not known; `gone`: numbers of records that are no longer staged. `crowded` as in StagedState."""
+    """`kept`: with the arrivals in it. `arrivals`: numbers of all records whose pairs are to be weighed; of those, `new` were not
+    known, and `recounted` changed in nothing but a derived count. `gone`: records that are no longer staged. `crowded` as in
+    StagedState."""
 
     kept: Kept
     arrivals: pl.Series
     new: pl.Series
+    recounted: pl.Series
     gone: pl.Series
     crowded: Mapping[str, Sequence[int]]
 
@@ -46,8 +48,9 @@ def absorb(kept: Kept, rows: pl.DataFrame, unseen: pl.Series | None, also: pl.Se
     settled, holders, crowded = drop_crowded(left, filled, staged.crowded)
     weighed = pl.concat([settled["record"], holders["record"], also.filter(~also.is_in(gone.implode()))]).unique().sort()
     placed = left.put(with_keys(pl.concat([settled, holders]), comparison_set))
-    counted = count_derived(placed, pl.concat([before, placed.rows(pl.concat([settled["record"], holders["record"]]))]))
-    return Absorbed(counted, weighed, new, gone.sort(), crowded)
+    counted, others = count_derived(placed, pl.concat([before, placed.rows(pl.concat([settled["record"], holders["record"]]))]))
+    recounted = others.filter(~others.is_in(weighed.implode()))
+    return Absorbed(counted, pl.concat([weighed, recounted]).sort(), new, recounted, gone.sort(), crowded)
 
 
 def drop_later_birthdays(rows: pl.DataFrame, staged: StagedState, comparison_set: ComparisonSet) -> pl.DataFrame:
@@ -118,8 +121,9 @@ def newly_crowded(kept: Kept, rows: pl.DataFrame, column: str, most: int, known:
     return counted.filter(pl.col("len") > most)["hash"].sort()
 
 
-def count_derived(kept: Kept, touched: pl.DataFrame) -> Kept:
-    """Count again what is derived from the values of `touched` records (as they were, and as they are)."""
+def count_derived(kept: Kept, touched: pl.DataFrame) -> tuple[Kept, pl.Series]:
+    """Count again what is derived from the values of `touched` records (as they were, and as they are); whose counts changed."""
+    found = [pl.Series("record", [], dtype=pl.Int64)]
     for name, column, counted in kept.comparison_set.derived:
         hashes = touched.drop_nulls(column).select(pl.col(column).hash()).to_series()
         holders = kept.rows(kept.find((column,), hashes)["record"])
@@ -133,4 +137,5 @@ def count_derived(kept: Kept, touched: pl.DataFrame) -> Kept:
         again = changed.with_columns(pl.col("now").fill_null(0).alias(name)).drop("now")
         blank = without.with_columns(pl.lit(None, pl.Int32).alias(name))
         kept = kept.put(pl.concat([again, blank]))
-    return kept
+        found.append(again["record"])
+    return kept, pl.concat(found).unique().sort()

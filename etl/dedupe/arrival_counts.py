@@ -26,7 +26,7 @@ def count_arrivals(absorbed: Absorbed, hood: Neighbourhood, clustering: Clusteri
     rejected = arrived.filter(~pl.col("accepted")).height
     return ArrivalCounts(
         new=arrived.height,
-        changed=absorbed.arrivals.len() - arrived.height,
+        changed=absorbed.arrivals.len() - absorbed.recounted.len() - absorbed.new.len(),
         gone=absorbed.gone.len(),
         joined=joined,
         merged_among=among,

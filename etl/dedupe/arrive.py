@@ -82,7 +82,7 @@ def run_arrivals(work: Work, comparison_set: ComparisonSet, since: str, clock: C
     with clock.step("write"):
         written = write_changes(work, changes) if work.request.execute else changes.counts
     with clock.step("save"):
-        whole = replace_persons(last.clustering, clustering, hood)
+        whole = replace_persons(last.clustering, clustering, hood, absorbed.gone)
         to_split = still_to_split(last, plan, work.crosswalk)
         files = save_files(work, absorbed.kept, edges, whole)
         unwritten = [] if work.run is not None else start.to_list()
@@ -163,7 +163,8 @@ def start_of_golden(last: LastRun, absorbed: Absorbed, start: pl.Series) -> pl.S
     clusters = last.clustering.clusters
     left = clusters.filter(pl.col("record").is_in(absorbed.gone.implode()))["cluster"]
     mates = clusters.filter(pl.col("cluster").is_in(left.implode()))["record"]
-    return pl.concat([start, mates]).unique()
+    told = start.filter(~start.is_in(absorbed.recounted.implode()) | start.is_in(list(last.manifest.unwritten or ())))
+    return pl.concat([told, mates]).unique()
 
 
 def still_to_split(last: LastRun, plan: MergePlan, crosswalk: pl.DataFrame) -> list[int]:

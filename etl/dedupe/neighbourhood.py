@@ -70,15 +70,15 @@ def person_ties(clusters: pl.DataFrame) -> pl.DataFrame:
     return clusters.select(pl.col("cluster").alias("left"), pl.col("record").alias("right"))
 
 
-def replace_persons(before: Clustering, now: Clustering, hood: Neighbourhood) -> Clustering:
-    """The persons of the last run, with what was decided anew in the neighbourhood in place of what stood there."""
+def replace_persons(before: Clustering, now: Clustering, hood: Neighbourhood, gone: pl.Series) -> Clustering:
+    """The persons of the last run, less those `gone`, with what was decided anew in the neighbourhood in place of what stood."""
     clusters = hood.lasting(now.clusters, "record", "cluster")
     first = pl.col("record").min().over("cluster").alias("cluster")
     clusters = clusters.with_columns(first)
-    away = hood.numbers.implode()
+    away = pl.concat([hood.numbers, gone.alias(hood.numbers.name)]).implode()
     kept = before.clusters.filter(~pl.col("record").is_in(away))
     pairs = [
-        pl.concat([old.filter(~pl.col("left").is_in(away)), hood.lasting_pairs(new)])
+        pl.concat([old.filter(~pl.col("left").is_in(away), ~pl.col("right").is_in(away)), hood.lasting_pairs(new)])
         for old, new in ((before.review, now.review), (before.refused, now.refused))
     ]
     whole = pl.concat([kept, clusters]).sort("record")

@@ -152,8 +152,10 @@ def largest_id(work: Work, records: pl.DataFrame) -> int:
 
 
 def largest_linked(crosswalk: pl.DataFrame, kept_systems: tuple[str, ...]) -> int:
-    """The largest id on the target that a system kept; 0 when there is none."""
-    largest = crosswalk.filter(pl.col("system").is_in(list(kept_systems)))["member_id"].max()
+    """The largest id on the target that a system kept; 0 when there is none. A record of such a system that joined a member whose
+    id was allocated kept none."""
+    of_system = crosswalk.filter(pl.col("system").is_in(list(kept_systems)))
+    largest = of_system.filter(pl.col("member_id").cast(pl.String) == pl.col("source_id"))["member_id"].max()
     return largest if isinstance(largest, int) else 0
 
 
