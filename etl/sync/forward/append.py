@@ -14,6 +14,7 @@ from typing import Any, Final
 import polars as pl
 
 from etl.reconcile.describe import same
+from etl.reconcile.match import equal_pairs
 from etl.reconcile.plan import TablePlan
 from etl.sync.conflicts import DELETED as ROW_DELETED
 from etl.sync.conflicts import FoundConflict, write_conflicts
@@ -50,12 +51,16 @@ class Page:
     own: int
 
 
-def apply_append(work: Work, changes: pl.DataFrame, ensure: Ensure | None, seen: Reached, to: Reached) -> Counts:
-    """Bring one page of changes (read_changes.py) to the target, and the position from `seen` to `to`.
+def apply_append(work: Work, changes: pl.DataFrame, ensure: Ensure | None, seen: Reached | None, to: Reached | None) -> Counts:
+    """Bring one page of changes (read_changes.py) to the target, and the position, if any, from `seen` to `to`.
 
     Safe to be done again. Raises ServerError, RefusedError.
     """
-    page = make_page(work, changes, ensure)
+    return apply_page(work, make_page(work, changes, ensure), seen, to)
+
+
+def apply_page(work: Work, page: Page, seen: Reached | None, to: Reached | None) -> Counts:
+    """Write a page: all rows at once, and where one of them is in the way, one by one."""
     retries = work.context.settings.target.retries
     try:
         return with_retries(lambda: write_page(work, page, seen, to, write_rows), retries=retries)
@@ -83,18 +88,27 @@ def make_page(work: Work, changes: pl.DataFrame, ensure: Ensure | None) -> Page:
         DeadLetter("forward", work.part.part.name, key, "duplicate_key", "another legacy row makes the same target row")
         for key in again
     )
+    if work.again:
+        rows = without_same(work, rows)
     return Page(made, rows, gone, gone_legacy, letters, changes.height - others.height)
+
+
+def without_same(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows that the target does not have as they are."""
+    there = read_rows(work.context.target, work.context.plan.schema, work.plan, rows, lock=False)
+    same_rows = equal_pairs(rows, there, work.plan.key, work.plan.compared, in_step=False)["e"]
+    return rows.with_row_index("__row").filter(~pl.col("__row").is_in(same_rows.implode())).drop("__row")
 
 
 WriteRows = Callable[[Work, Page], tuple[list[FoundConflict], list[DeadLetter]]]
 
 
-def write_page(work: Work, page: Page, seen: Reached, to: Reached, write: WriteRows) -> Counts:
+def write_page(work: Work, page: Page, seen: Reached | None, to: Reached | None, write: WriteRows) -> Counts:
     """One transaction: position, deletes, rows, and what is to be kept of those that were not carried over."""
     target, state = work.context.target, work.context.plan.state_schema
     counts = Counts(own=page.own)
     with target.transaction():
-        if not move(target, state, seen, to):
+        if seen is not None and to is not None and not move(target, state, seen, to):
             return counts
         conflicts = delete_page(work, page, counts)
         found, letters = write(work, page)

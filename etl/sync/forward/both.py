@@ -39,9 +39,14 @@ def apply_both(work: Work, changes: pl.DataFrame, ensure: Ensure | None, seen: R
     with MEMBERS:
         persons = work.part.part.defines_member is not None
         wanted = gather_members(work, changes) if persons else gather_rows(work, changes, ensure)
-        counts = with_retries(partial(write_page, work, wanted, seen, to), retries=work.context.settings.target.retries)
+        counts = apply_wanted(work, wanted, seen, to)
     counts.own = int(changes[OURS].sum())
     return counts
+
+
+def apply_wanted(work: Work, wanted: Wanted, seen: Reached | None, to: Reached | None) -> Counts:
+    """Write what a page comes to, in a transaction that is done again where that helps."""
+    return with_retries(partial(write_page, work, wanted, seen, to), retries=work.context.settings.target.retries)
 
 
 def write_page(work: Work, wanted: Wanted, seen: Reached | None, to: Reached | None) -> Counts:

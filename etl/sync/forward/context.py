@@ -54,7 +54,8 @@ class Limits:
 @dataclass(frozen=True)
 class ForwardContext:
     """Of one thread. `target` is its own connection, outside a transaction. `last_changed`: columns that say when a row changed,
-    by legacy table, where the mapping does not."""
+    by legacy table, where the mapping does not. `unique_keys`: of each target table, the primary key first. `looked`: when tables
+    without anything better were read last (time.monotonic)."""
 
     settings: Settings
     plan: SyncPlan
@@ -66,6 +67,7 @@ class ForwardContext:
     limits: Limits = Limits()
     last_changed: Mapping[SourceTable, str] = field(default_factory=dict)
     unique_keys: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
+    looked: dict[str, float] = field(default_factory=dict)
 
     def close(self) -> None:
         """Let go of the sessions with the source."""
@@ -79,7 +81,7 @@ def open_forward(
     target: BulkConnection,
     *,
     match: Match = nobody_known,
-    limits: Limits = Limits(),
+    limits: Limits | None = None,
     last_changed: Mapping[SourceTable, str] | None = None,
 ) -> ForwardContext:
     """A context for one thread; close it. Raises ConfigurationError, TargetError."""
@@ -93,7 +95,7 @@ def open_forward(
         sessions=Sessions(source),
         survive=read_survive(settings),
         match=match,
-        limits=limits,
+        limits=limits or Limits(clock_allowance=timedelta(seconds=settings.sync.clock_allowance_s)),
         last_changed=last_changed or {},
         unique_keys=read_unique_keys(target, plan.schema),
     )

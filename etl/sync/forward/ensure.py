@@ -5,7 +5,8 @@ from __future__ import annotations
 import polars as pl
 
 from etl.sync.forward.both import apply_both
-from etl.sync.forward.records import as_changes, read_rows_by_key, work_on
+from etl.sync.forward.read_rows import as_changes
+from etl.sync.forward.records import read_rows_by_key, work_on
 from etl.sync.forward.work import Work
 
 
@@ -22,4 +23,4 @@ def ensure_members(work: Work, system: str, ids: pl.Series) -> None:
             with work_on(work.context, work, table, part) as there:
                 frame = read_rows_by_key(there, usable)
                 for some in frame.iter_slices(work.context.limits.member_rows):
-                    apply_both(there, as_changes(there, some), None, None, None)
+                    apply_both(there, as_changes(there.part, some), None, None, None)

@@ -61,17 +61,20 @@ def merge_row(
     target = {name: there[name] for name in kept}
     dirty = there[SYNCED] is None or there[SYNCED] != there[UPDATED]
     known = base if base is not None else assumed(merging, target, returned, dirty=dirty)
+    own = {name for name in merging.table.provenance if name not in known.hashes}
+    source |= {name: target[name] for name in own}  # where a row was born no legacy row can say: the target keeps its own
+    clock = {CLOCK: digest(target[CLOCK])} if CLOCK in target else {}  # the legacy side's alone: nobody else changes it
     merged = merge_forward(
         rules,
         source,
         target,
-        known.hashes,
+        {**known.hashes, **clock},
         Times(moment(source.get(CLOCK)), moment(there[UPDATED]) if dirty else None, merging.allowance),
         added=known.added,
         returned=returned,
     )
     write = bool(merged.changed) or merged.in_step == dirty
-    common = RowBase(merged.base, merged.counters)
+    common = RowBase({name: value for name, value in merged.base.items() if name not in own}, merged.counters)
     return MergedRow({**key, **merged.values}, write, merged.in_step, common, merged.conflicts, {**key, **target})
 
 

@@ -71,11 +71,16 @@ def read_reached(connection: BulkConnection, state_schema: str, table: SourceTab
     if not rows:
         return None
     position, detail = rows[0]
-    facts = parse_detail(None if detail is None else text(detail))
+    return reached_of(table, int(position), None if detail is None else text(detail))
+
+
+def reached_of(table: SourceTable, position: int, detail: str | None) -> Reached:
+    """A position as it is stored."""
+    facts = parse_detail(detail)
     upto, after = facts.get("upto"), facts.get("after")
     return Reached(
         table,
-        int(position),
+        position,
         None if facts.get("shape") is None else str(facts["shape"]),
         int(upto) if isinstance(upto, int) else None,
         None if after is None else str(after),

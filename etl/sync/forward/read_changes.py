@@ -5,6 +5,7 @@ One statement joins the changes to the table, so that a row and what is told of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -31,7 +32,7 @@ def read_tracked(session: Session, part: PartPlan, since: int, after: str | None
     """
     schema = change_schema(part)
     sql = tracked_statement(part, since, after, rows)
-    return as_changes(part, read_all(session, sql, schema))
+    return told_changes(part, read_all(session, sql, schema))
 
 
 def read_all(session: Session, sql: str, schema: pa.Schema) -> pl.DataFrame:
@@ -59,19 +60,19 @@ def tracked_statement(part: PartPlan, since: int, after: str | None, rows: int) 
         f"LEFT JOIN {name} AS t ON {same}",
     ]
     if after is not None:
-        parts.append(f"WHERE {beyond(part, after)}")
+        parts.append(f"WHERE {beyond(part, after, [f'ct.{bracket(key_name(place))}' for place in range(len(keys))])}")
     return " ".join((*parts, f"ORDER BY {order}"))
 
 
-def beyond(part: PartPlan, after: str) -> str:
-    """Keys after this one, in the server's order."""
+def beyond(part: PartPlan, after: str, columns: Sequence[str]) -> str:
+    """Keys after this one, in the server's order. `columns`: the key's columns as T-SQL names them."""
     types = part.key_schema
     (values,) = decode_keys(pl.Series([after]), types).rows()
     alternatives: list[str] = []
-    for place, name in enumerate(types):
-        literals = [key_literal(part.table.by_name[key], value) for key, value in zip(types, values, strict=True)]
-        same = [f"ct.{bracket(key_name(before))} = {literals[before]}" for before in range(place)]
-        alternatives.append(" AND ".join((*same, f"ct.{bracket(key_name(place))} > {literals[list(types).index(name)]}")))
+    literals = [key_literal(part.table.by_name[key], value) for key, value in zip(types, values, strict=True)]
+    for place, column in enumerate(columns):
+        same = [f"{columns[before]} = {literals[before]}" for before in range(place)]
+        alternatives.append(" AND ".join((*same, f"{column} > {literals[place]}")))
     return " OR ".join(f"({alternative})" for alternative in alternatives)
 
 
@@ -110,7 +111,7 @@ def change_schema(part: PartPlan) -> pa.Schema:
     )
 
 
-def as_changes(part: PartPlan, read: pl.DataFrame) -> pl.DataFrame:
+def told_changes(part: PartPlan, read: pl.DataFrame) -> pl.DataFrame:
     """What was read, with one KEY in place of the key's columns."""
     keys = read.select(pl.col(key_name(place)).alias(key) for place, key in enumerate(part.part.key))
     return read.select(

@@ -12,14 +12,13 @@ import polars as pl
 
 from etl.reconcile.by_key import KEYS_PER_QUERY, key_condition
 from etl.reconcile.expected import SYSTEM, read_lookups
-from etl.reconcile.plan import PartPlan, decode_keys, encode_keys
+from etl.reconcile.plan import PartPlan, decode_keys
 from etl.source.extract import canonical_schema, select_statement
 from etl.sync.forward.context import ForwardContext
 from etl.sync.forward.read_changes import read_all
 from etl.sync.forward.transform import LEGACY, LINK, transform
 from etl.sync.forward.versions import read_head
 from etl.sync.forward.work import Work
-from etl.sync.model import DELETED, KEY, OURS, VERSION
 from etl.sync.plan import SyncTable
 from etl.sync.reverse.legacy_tables import read_returned
 
@@ -83,17 +82,6 @@ def read_rows_by_key(work: Work, encoded: pl.Series) -> pl.DataFrame:
     conditions = [key_condition(table, some) for some in keys.iter_slices(KEYS_PER_QUERY)]
     frames = [read_all(work.session, select_statement(table, condition), schema) for condition in conditions]
     return pl.concat([pl.DataFrame(schema=pl.Schema(schema)), *frames])
-
-
-def as_changes(work: Work, frame: pl.DataFrame) -> pl.DataFrame:
-    """Legacy rows as if they had just changed (read_changes.py)."""
-    return frame.select(
-        encode_keys(frame.select(work.part.part.key)).alias(KEY),
-        pl.lit(value=False).alias(DELETED),
-        pl.lit(value=False).alias(OURS),
-        pl.lit(0, pl.Int64).alias(VERSION),
-        *frame.columns,
-    )
 
 
 def as_records(work: Work, rows: pl.DataFrame) -> pl.DataFrame:

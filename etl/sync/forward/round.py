@@ -7,27 +7,39 @@ again changes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields, replace
-from functools import partial
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
 from etl.errors import RefusedError
+from etl.names import SourceTable
 from etl.reconcile.expected import read_lookups
 from etl.reconcile.plan import PartPlan
 from etl.source.connect import Snapshot
-from etl.sync.forward.append import apply_append
-from etl.sync.forward.both import apply_both
+from etl.sync.forward.apply import add, apply_changes
 from etl.sync.forward.context import ForwardContext
-from etl.sync.forward.ensure import ensure_members
-from etl.sync.forward.positions import Reached, read_reached, shape_of
-from etl.sync.forward.read_changes import read_tracked
-from etl.sync.forward.versions import Head, check_forward, check_retention, check_shape, read_head, way_of
+from etl.sync.forward.deletes import delete_missing
+from etl.sync.forward.live_schema import check_schema, explaining
+from etl.sync.forward.positions import Reached, move, reached_of, shape_of
+from etl.sync.forward.spans import Span, open_span
+from etl.sync.forward.versions import Head, check_retention, check_shape, read_head
 from etl.sync.forward.work import Work
 from etl.sync.model import KEY, Counts
 from etl.sync.plan import SyncTable
+from etl.sync.state import Position, forward_name, read_positions, write_position
 
 LOOKUP_ROWS = 50_000
+
+
+@dataclass(frozen=True)
+class Legacy:
+    """A legacy table with the parts that read it, as a rule one, and how far it is."""
+
+    parts: tuple[tuple[SyncTable, PartPlan], ...]
+    reached: Reached
+    tracked: bool
+    shape: str
 
 
 def forward_round(context: ForwardContext, database: str) -> dict[str, Counts]:
@@ -37,89 +49,125 @@ def forward_round(context: ForwardContext, database: str) -> dict[str, Counts]:
     round. Raises RefusedError when changes cannot be told any more, with the remedy; SourceError, TargetError.
     """
     done: dict[str, Counts] = {}
-    with context.sessions.at_now(database) as snapshot:
+    idle: list[tuple[Reached, Reached]] = []
+    check_schema(context, database)
+    with explaining(context, database), context.sessions.at_now(database) as snapshot:
         head = read_head(snapshot.session)
-        waiting = tables_to_read(context, database, head)
-        check_retention(snapshot.session, [reached for _, _, reached in waiting if told_by_tracking(context, reached)])
-        for table, part, reached in waiting:
-            counts = forward_part(context, snapshot, head, table, part, reached)
-            done[table.name] = add(done.get(table.name, Counts()), counts)
+        tables = read_tables(context, database)
+        tracked = [legacy.reached for legacy in tables if legacy.tracked and is_behind(legacy.reached, head)]
+        check_retention(snapshot.session, tracked)
+        for legacy in tables:
+            forward_table(context, snapshot, head, legacy, done, idle)
         if not snapshot.consistent:  # what was read may have been forgotten while it was read
-            check_retention(snapshot.session, [reached for _, _, reached in waiting if told_by_tracking(context, reached)])
+            check_retention(snapshot.session, tracked)
+        move_idle(context, idle)
+        for legacy in tables:
+            if not legacy.tracked:
+                compare_when_due(context, snapshot, head, legacy, done)
     return done
 
 
-def tables_to_read(context: ForwardContext, database: str, head: Head) -> list[tuple[SyncTable, PartPlan, Reached]]:
-    """Parts that may have changes, in the mapping's order, with their positions. Raises RefusedError for a position that does not
+def read_tables(context: ForwardContext, database: str) -> list[Legacy]:
+    """The database's legacy tables in the mapping's order, with their positions. Raises RefusedError for a position that does not
     hold any more."""
-    found: list[tuple[SyncTable, PartPlan, Reached]] = []
+    grouped: dict[SourceTable, list[tuple[SyncTable, PartPlan]]] = {}
     for table, part in context.plan.parts_of(database):
-        legacy = context.plan.legacy(part)
-        reached = read_reached(context.target, context.plan.state_schema, legacy.name)
-        if reached is None:
-            raise RefusedError(
-                f"Sync has no position for {legacy.name}.",
-                "Begin with: membershift sync start --execute (it notes the positions).",
-            )
-        check_shape(reached, shape_of(parts_on(context, part), legacy))
-        if way_of(legacy, part, context.last_changed) == "tracking":
-            version = check_forward(reached, head.tracking)
-            if version == reached.position and reached.after is None:
-                continue
-        found.append((table, part, reached))
-    return found
+        grouped.setdefault(part.part.source, []).append((table, part))
+    positions = read_positions(context.target, context.plan.state_schema)
+    return [read_table(context, name, parts, positions.get(forward_name(name))) for name, parts in grouped.items()]
 
 
-def parts_on(context: ForwardContext, part: PartPlan) -> list[PartPlan]:
-    """All parts that read the same legacy table: they share its position."""
-    return [other for _, other in context.plan.parts_of(part.part.source.database) if other.table.name == part.table.name]
+def read_table(
+    context: ForwardContext, name: SourceTable, parts: list[tuple[SyncTable, PartPlan]], noted: Position | None
+) -> Legacy:
+    """One of them."""
+    described = context.plan.catalog.tables[name]
+    if noted is None:
+        raise RefusedError(f"Sync has no position for {name}.", "Begin with: membershift sync start --execute, which notes it.")
+    reached = reached_of(name, noted.value, noted.detail)
+    shape = shape_of([part for _, part in parts], described)
+    check_shape(reached, shape)
+    return Legacy(tuple(parts), reached, described.change_tracking, shape)
 
 
-def told_by_tracking(context: ForwardContext, reached: Reached) -> bool:
-    """Whether Change Tracking tells the table's changes."""
-    return context.plan.catalog.tables[reached.table].change_tracking
+def is_behind(reached: Reached, head: Head) -> bool:
+    """Whether anything in the database changed since; a version that went back counts as such."""
+    return head.tracking != reached.position or reached.after is not None
 
 
-def forward_part(
-    context: ForwardContext, snapshot: Snapshot, head: Head, table: SyncTable, part: PartPlan, reached: Reached
-) -> Counts:
-    """All changes of one part, or as many as a round takes."""
-    work = Work(context, snapshot.session, head, table, part, read_lookups(snapshot.session, part, LOOKUP_ROWS))
-    total = Counts()
-    seen = reached
-    ensure = partial(ensure_members, work)
-    apply = apply_both if is_merged(table, part) else apply_append
-    for changes, to in pages(work, reached):
-        total = add(total, apply(work, changes, ensure, seen, to))
-        seen = to
-    return total
+def forward_table(
+    context: ForwardContext,
+    snapshot: Snapshot,
+    head: Head,
+    legacy: Legacy,
+    done: dict[str, Counts],
+    idle: list[tuple[Reached, Reached]],
+) -> None:
+    """All changes of one legacy table, or as many as a round takes. One without any is only noted in `idle`."""
+    *others, last = [Work(context, snapshot.session, head, table, part, {}) for table, part in legacy.parts]
+    span = open_span(last, legacy.reached)
+    if span is None:
+        return
+    *others, last = [with_lookups(work, again=span.again) for work in (*others, last)]
+    seen = legacy.reached
+    for after, pages in fetches(last, legacy, span):
+        if seen == legacy.reached and len(pages) == 1 and pages[0][0].is_empty():
+            idle.append((seen, pages[0][1]))
+            return
+        for work in others:  # they are done with the whole read before the position moves within it
+            for page in span.read(work, after).iter_slices(work.page_rows):
+                note(done, work, apply_changes(work, page, None, None))
+        for page, to in pages:
+            note(done, last, apply_changes(last, page, seen, to))
+            seen = to
 
 
-def is_merged(table: SyncTable, part: PartPlan) -> bool:
-    """Whether rows are merged with the target's. Members always are: several legacy rows may make one."""
-    return table.rules.mode == "both" or part.part.defines_member is not None
+def with_lookups(work: Work, *, again: bool) -> Work:
+    """The same with the part's lookup tables."""
+    return replace(work, beside=read_lookups(work.session, work.part, LOOKUP_ROWS), again=again)
 
 
-def pages(work: Work, reached: Reached) -> Iterator[tuple[pl.DataFrame, Reached]]:
-    """Pages of changes, each with the position that it leads to."""
-    context = work.context
-    size = context.limits.member_rows if is_merged(work.table, work.part) else context.limits.page_rows
-    assert work.head.tracking is not None, "tables_to_read looked"
-    shape = shape_of(parts_on(context, work.part), context.plan.legacy(work.part))
-    upto = work.head.tracking if reached.upto is None else reached.upto
-    after = reached.after
-    for _ in range(context.limits.fetches):
-        read = read_tracked(work.session, work.part, reached.position, after, context.limits.fetch_rows)
-        last = read.height < context.limits.fetch_rows
-        slices = list(read.iter_slices(size)) or [read]
-        for place, page in enumerate(slices):
-            if last and place == len(slices) - 1:
-                yield page, Reached(reached.table, upto, shape)
-                return
-            after = str(page[KEY][-1])
-            yield page, replace(reached, shape=shape, upto=upto, after=after)
+def fetches(work: Work, legacy: Legacy, span: Span) -> Iterator[tuple[str | None, list[tuple[pl.DataFrame, Reached]]]]:
+    """Reads of one table: the key after which each begins, and its pages with the position that each leads to."""
+    after, limits = legacy.reached.after, work.context.limits
+    for _ in range(limits.fetches):
+        read = span.read(work, after)
+        ended = read.height < limits.fetch_rows
+        pages = [
+            (page, replace(legacy.reached, shape=legacy.shape, upto=span.upto, after=str(page[KEY][-1])))
+            for page in read.iter_slices(work.page_rows)
+        ]
+        if ended:
+            last = pages.pop()[0] if pages else read
+            pages.append((last, Reached(legacy.reached.table, span.upto, legacy.shape)))
+        yield after, pages
+        if ended:
+            return
+        after = str(read[KEY][-1])
 
 
-def add(one: Counts, other: Counts) -> Counts:
-    """The sum of two counts."""
-    return Counts(**{field.name: getattr(one, field.name) + getattr(other, field.name) for field in fields(Counts)})
+def note(done: dict[str, Counts], work: Work, counts: Counts) -> None:
+    """Add to what was done to a target table."""
+    done[work.table.name] = add(done.get(work.table.name, Counts()), counts)
+
+
+def move_idle(context: ForwardContext, idle: list[tuple[Reached, Reached]]) -> None:
+    """Positions of tables that did not change while others of their database did, in one transaction."""
+    if idle:
+        with context.target.transaction():
+            for seen, to in idle:
+                move(context.target, context.plan.state_schema, seen, to)
+
+
+def compare_when_due(context: ForwardContext, snapshot: Snapshot, head: Head, legacy: Legacy, done: dict[str, Counts]) -> None:
+    """Look for deletes that nothing tells, at the interval of the limits."""
+    name = f"keys/{legacy.reached.table}"
+    before = read_positions(context.target, context.plan.state_schema).get(name)
+    now = (datetime.now(UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    if before is not None and now - before.value < context.limits.key_interval // timedelta(microseconds=1):
+        return
+    for table, part in legacy.parts:
+        work = with_lookups(Work(context, snapshot.session, head, table, part, {}), again=True)
+        note(done, work, delete_missing(work))
+    with context.target.transaction():
+        write_position(context.target, context.plan.state_schema, name, now)

@@ -91,10 +91,15 @@ def clock_of(legacy: Table, part: PartPlan, last_changed: Mapping[SourceTable, s
 def check_shape(reached: Reached, shape: str) -> None:
     """Raises RefusedError when the table is no longer what it was when its position was noted."""
     if reached.shape is not None and reached.shape != shape:
-        raise RefusedError(
-            f"{reached.table} is no longer as it was: a mapped column, its key or its Change Tracking changed.",
-            f"See that the mapping still says what is meant, then: membershift sync resync {reached.table}",
-        )
+        raise changed(reached.table)
+
+
+def changed(table: SourceTable) -> RefusedError:
+    """What to say of a table that is no longer what it was."""
+    return RefusedError(
+        f"{table} is no longer as it was: a mapped column, its key or its Change Tracking changed.",
+        f"See that the mapping still says what is meant, then: membershift sync resync {table}",
+    )
 
 
 def check_forward(reached: Reached, version: int | None) -> int:

@@ -15,7 +15,8 @@ from etl.sync.plan import SyncTable
 
 @dataclass(frozen=True)
 class Work:
-    """`session` is at the round's instant, `head` what was read there first, `beside` the part's lookup tables."""
+    """`session` is at the round's instant, `head` what was read there first, `beside` the part's lookup tables. `again`: rows
+    come that may not have changed at all."""
 
     context: ForwardContext
     session: Session
@@ -23,11 +24,23 @@ class Work:
     table: SyncTable
     part: PartPlan
     beside: Lookups
+    again: bool = False
 
     @property
     def plan(self) -> TablePlan:
         """The target table."""
         return self.table.plan
+
+    @property
+    def is_merged(self) -> bool:
+        """Whether rows are merged with the target's. Members always are: several legacy rows may make one."""
+        return self.table.rules.mode == "both" or self.part.part.defines_member is not None
+
+    @property
+    def page_rows(self) -> int:
+        """Rows of one transaction of the target."""
+        limits = self.context.limits
+        return limits.member_rows if self.is_merged else limits.page_rows
 
     @property
     def lookup(self) -> LookupNow:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pymssql
 
+from etl.names import SourceTable
 from etl.settings import Settings
 from etl.source.connect import open_source
 from etl.sync.forward.context import ForwardContext, Limits, Match, nobody_known, open_forward
@@ -78,11 +79,18 @@ class Sides:
 
 @contextmanager
 def following(
-    settings: Settings, shop: LegacyServer, *, match: Match = nobody_known, limits: Limits = Limits()
+    settings: Settings,
+    shop: LegacyServer,
+    *,
+    match: Match = nobody_known,
+    limits: Limits | None = None,
+    last_changed: Mapping[SourceTable, str] | None = None,
 ) -> Iterator[Sides]:
     """Both sides with a context of their own."""
     with open_source(settings.source) as source, connect_bulk(settings.target) as target, connect_bulk(settings.target) as own:
-        context = open_forward(settings, plan_sync(settings, source, own), source, own, match=match, limits=limits)
+        context = open_forward(
+            settings, plan_sync(settings, source, own), source, own, match=match, limits=limits, last_changed=last_changed
+        )
         try:
             yield Sides(settings, shop, target, context)
         finally:
