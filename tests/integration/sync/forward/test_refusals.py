@@ -10,6 +10,7 @@ from etl.sync.forward import append
 from etl.sync.forward.context import Limits
 from etl.sync.forward.resync import resync_table
 from etl.sync.forward.round import forward_round
+from etl.sync.forward.work import Work
 from tests.integration.sync.forward.support import Sides, following
 
 SIGN_IN = SourceTable("crm", "dbo", "SignIn")
@@ -81,7 +82,7 @@ def test_a_kill_after_any_page_loses_and_doubles_nothing(sides: Sides, monkeypat
     write = append.write_rows
     calls = 0
 
-    def killed(work: append.Work, page: append.Page) -> object:
+    def killed(work: Work, page: append.Page) -> object:
         nonlocal calls
         calls += 1
         if calls == 3:
