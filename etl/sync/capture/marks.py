@@ -10,7 +10,7 @@ import polars as pl
 
 from etl.load.sql import name_list, places, sql
 from etl.reconcile.plan import decode_keys, encode_keys
-from etl.sync.capture.rows import DIRTY, UPDATED_AT, key_types, names_of
+from etl.sync.capture.rows import UPDATED_AT, key_types, names_of
 from etl.sync.model import KEY
 from etl.sync.plan import SyncTable
 from etl.target.bulk import BulkConnection
@@ -24,6 +24,9 @@ LOCKED: Final = frozenset({1205, 3572, 1105})
 """Somebody holds a lock on the row: after a wait, or at once with NOWAIT. The statement is undone, the transaction goes on. TiDB
 8.5 under load says 1105 (unknown error, "lock wait timeout") for it at times, even with NOWAIT; were it something else, the row
 would stay dirty, and the backlog show it."""
+
+NOWAIT: Final = "NOWAIT"
+SKIP: Final = "SKIP LOCKED"
 
 
 @contextmanager
@@ -64,89 +67,66 @@ def mark_in_step(connection: BulkConnection, schema: str, table: SyncTable, rows
     """Set synced_at = updated_at of those `rows` (KEY and updated_at, as they were read and sent) that have not changed since;
     return their keys. Runs in the transaction of the caller: see `marking`.
 
-    A row that somebody has locked is left dirty, so that it comes again; nobody waits for it longer than a second. Sets the
-    session's lock wait to 1 s. Raises ServerError: after a conflict (`transient`) the whole transaction is undone.
+    A row that somebody has locked is left dirty, so that it comes again. Nobody waits: waiting for one row of 500 would keep
+    the others from applications meanwhile. Sets the session's lock wait to 1 s, for what servers wait for all the same.
+    Raises ServerError: after a conflict (`transient`) the whole transaction is undone.
     """
     wanted = decode_keys(rows[KEY], key_types(table)).with_columns(rows[UPDATED_AT]).sort(table.plan.key)
     connection.execute(LOCK_WAIT)
     marked: list[str] = []
     for some in wanted.iter_slices(MARK_ROWS):
-        marked += (
-            mark_slice(connection, schema, table, some) if connection.is_tidb else mark_unlocked(connection, schema, table, some)
+        free = (
+            lock_halves(connection, schema, table, some)
+            if connection.is_tidb
+            else lock_rows(connection, schema, table, some, SKIP)
         )
+        if not free.is_empty():
+            connection.execute(update(schema, table, free.height), flat(free.select(table.plan.key)))
+            marked += encode_keys(free.select(table.plan.key)).to_list()
     return marked
 
 
-def mark_slice(connection: BulkConnection, schema: str, table: SyncTable, rows: pl.DataFrame) -> list[str]:
-    """TiDB: all at once; when one of them stays locked for a second, those that are not locked."""
+def lock_halves(connection: BulkConnection, schema: str, table: SyncTable, rows: pl.DataFrame) -> pl.DataFrame:
+    """TiDB, which cannot skip locked rows: lock what can be locked at once, by halves. A few locked rows among 500 cost a few
+    statements each; waiting for them would keep the others locked meanwhile."""
     try:
-        changed = connection.execute(update(schema, table, rows.height), flat(rows))
+        return lock_rows(connection, schema, table, rows, NOWAIT)
     except ServerError as error:
         if error.number not in LOCKED:
             raise
-        return mark_halves(connection, schema, table, rows)
-    return encoded_keys(table, rows) if changed == rows.height else marked_among(connection, schema, table, rows)
+    if rows.height == 1:
+        return rows.clear()
+    middle = rows.height // 2
+    return pl.concat([lock_halves(connection, schema, table, half) for half in (rows[:middle], rows[middle:])])
 
 
-def mark_halves(connection: BulkConnection, schema: str, table: SyncTable, rows: pl.DataFrame) -> list[str]:
-    """Mark what can be locked at once, by halves: a few locked rows among 500 cost a few statements each."""
-    statement = "SELECT {key} FROM {schema}.{table} WHERE {where} FOR UPDATE NOWAIT"
-    try:
-        connection.query(filled(statement, schema, table, rows.height), flat(rows))
-    except ServerError as error:
-        if error.number not in LOCKED:
-            raise
-        if rows.height == 1:
-            return []
-        middle = rows.height // 2
-        return [key for half in (rows[:middle], rows[middle:]) for key in mark_halves(connection, schema, table, half)]
-    connection.execute(update(schema, table, rows.height), flat(rows))
-    return marked_among(connection, schema, table, rows)
+def lock_rows(connection: BulkConnection, schema: str, table: SyncTable, rows: pl.DataFrame, how: str) -> pl.DataFrame:
+    """Those of the rows that still are as they were read, locked: on MariaDB, marks without this met applications in deadlocks.
+
+    Times are compared here: 500 pairs of key and time in a statement take TiDB's planner as long as all the rest.
+    """
+    keys = rows.select(table.plan.key)
+    found = connection.query(lock(schema, table, rows.height, how), flat(keys))
+    return rows.join(pl.DataFrame(found, schema=rows.schema, orient="row"), on=rows.columns, how="semi", maintain_order="left")
 
 
-def mark_unlocked(connection: BulkConnection, schema: str, table: SyncTable, rows: pl.DataFrame) -> list[str]:
-    """MariaDB: lock those that nobody has locked, and mark them. Without this, marks met applications in deadlocks."""
-    statement = "SELECT {key}, updated_at FROM {schema}.{table} WHERE {where} ORDER BY {key} FOR UPDATE SKIP LOCKED"
-    types = {**key_types(table), UPDATED_AT: pl.Datetime("us")}
-    frames = list(connection.read_frame(filled(statement, schema, table, rows.height), types, flat(rows)))
-    if not frames:
-        return []
-    free = pl.concat(frames)
-    connection.execute(update(schema, table, free.height), flat(free))
-    return encoded_keys(table, free)
-
-
-def marked_among(connection: BulkConnection, schema: str, table: SyncTable, rows: pl.DataFrame) -> list[str]:
-    """Which of these rows are in step now, at the time they were read. What an UPDATE of the same transaction changed is seen;
-    a row it passed over shows as it was at the transaction's start, dirty or of another time."""
-    statement = filled("SELECT {key} FROM {schema}.{table} WHERE {where} AND NOT {dirty}", schema, table, rows.height)
-    return [key for frame in connection.read_frame(statement, key_types(table), flat(rows)) for key in encoded_keys(table, frame)]
+def lock(schema: str, table: SyncTable, count: int, how: str) -> str:
+    """Lock rows by key, and read their times as they are now."""
+    statement = "SELECT {key}, updated_at FROM {schema}.{table} WHERE ({key}) IN ({keys}) ORDER BY {key} FOR UPDATE {how}"
+    return sql(statement, names_of(schema, table), **key_fragments(table, count), how=how)
 
 
 def update(schema: str, table: SyncTable, count: int) -> str:
-    """The compare-and-set. `updated_at` is set to itself, or ON UPDATE would make it later than what was sent."""
-    return filled(
-        "UPDATE {schema}.{table} SET synced_at = updated_at, updated_at = updated_at WHERE {where}", schema, table, count
-    )
+    """Mark rows that are locked. `updated_at` is set to itself, or ON UPDATE would make it later than what was sent."""
+    statement = "UPDATE {schema}.{table} SET synced_at = updated_at, updated_at = updated_at WHERE ({key}) IN ({keys})"
+    return sql(statement, names_of(schema, table), **key_fragments(table, count))
 
 
-def filled(statement: str, schema: str, table: SyncTable, count: int) -> str:
-    """A statement about `count` rows by key and time."""
-    key, where = name_list(table.plan.key), matching(table, count)
-    return sql(statement, names_of(schema, table), key=key, where=where, dirty=DIRTY)
-
-
-def matching(table: SyncTable, count: int) -> str:
-    """The condition of `count` rows by key and time."""
-    one = f"({places(len(table.plan.key) + 1)})"
-    return f"({name_list(table.plan.key)}, {UPDATED_AT}) IN ({', '.join([one] * count)})"
+def key_fragments(table: SyncTable, count: int) -> dict[str, str]:
+    """The key's columns, and places for `count` keys."""
+    return {"key": name_list(table.plan.key), "keys": ", ".join([f"({places(len(table.plan.key))})"] * count)}
 
 
 def flat(rows: pl.DataFrame) -> Sequence[Any]:
-    """Keys and times as parameters, row by row."""
+    """Keys as parameters, row by row."""
     return tuple(value for row in rows.iter_rows() for value in row)
-
-
-def encoded_keys(table: SyncTable, rows: pl.DataFrame) -> list[str]:
-    """KEY of each row."""
-    return encode_keys(rows.select(table.plan.key)).to_list()

@@ -11,7 +11,7 @@ import pytest
 from etl.errors import RefusedError
 from etl.reconcile.plan import TablePlan
 from etl.sync.capture.deletes import cannot_know, keys_at, seconds
-from etl.sync.capture.marks import filled, update
+from etl.sync.capture.marks import lock, update
 from etl.sync.capture.outbox import decode_entries, read_key
 from etl.sync.capture.rows import DIRTY, microseconds, moment, select_rows
 from etl.sync.capture.scan import after
@@ -96,13 +96,13 @@ def test_a_page_begins_behind_the_last_row_of_the_one_before() -> None:
     assert moment(microseconds(datetime(2026, 1, 1, 0, 0, 0, 7))) == at
 
 
-def test_a_mark_compares_the_time_and_keeps_it() -> None:
-    assert update("m", LINE, 2) == (
-        "UPDATE `m`.`line` SET synced_at = updated_at, updated_at = updated_at "
-        "WHERE (`sale_no`, `line_no`, updated_at) IN ((%s, %s, %s), (%s, %s, %s))"
+def test_a_mark_locks_without_waiting_and_keeps_the_time() -> None:
+    assert lock("m", LINE, 1, "NOWAIT") == (
+        "SELECT `sale_no`, `line_no`, updated_at FROM `m`.`line` WHERE (`sale_no`, `line_no`) IN ((%s, %s)) "
+        "ORDER BY `sale_no`, `line_no` FOR UPDATE NOWAIT"
     )
-    assert filled("SELECT {key} FROM {schema}.{table} WHERE {where} FOR UPDATE NOWAIT", "m", MEMBER, 1) == (
-        "SELECT `id` FROM `m`.`member` WHERE (`id`, updated_at) IN ((%s, %s)) FOR UPDATE NOWAIT"
+    assert update("m", MEMBER, 2) == (
+        "UPDATE `m`.`member` SET synced_at = updated_at, updated_at = updated_at WHERE (`id`) IN ((%s), (%s))"
     )
 
 
