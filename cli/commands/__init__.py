@@ -12,6 +12,7 @@ STORY: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Look", ("assess", "mapping")),
     ("Move", ("schema", "stage", "dedupe", "load", "import_files")),
     ("Prove", ("reconcile",)),
+    ("Live with both", ("sync",)),
     ("Try it all", ("demo",)),
 )
 

@@ -61,6 +61,7 @@ from reports.documents import (
 )
 from tests.unit.assess.test_document import result as assessed
 from tests.unit.dedupe import documents as dedupe_documents
+from tests.unit.sync import documents as sync_documents
 from tests.unit.test_stage_document import RESULT as STAGED
 from tests.unit.test_stage_document import WHOLE
 
@@ -249,7 +250,11 @@ def dedupes() -> Iterator[Document]:
     yield from dedupe_documents.documents("zh")
 
 
-KINDS = (loads, files, stages, mappings, others, comparisons, schemas, sandboxes, dedupes)
+def syncs() -> Iterator[Document]:
+    yield from sync_documents.documents("zh")
+
+
+KINDS = (loads, files, stages, mappings, others, comparisons, schemas, sandboxes, dedupes, syncs)
 
 
 def texts(document: Document) -> Iterator[str]:
@@ -290,7 +295,8 @@ def test_no_english_sentence_is_left(kind: Callable[[], Iterator[Document]]) -> 
 
 def test_every_kind_of_report_is_looked_at() -> None:
     """The demo's report is looked at where the demo runs."""
-    source = Path(__file__).read_text("utf-8") + Path(dedupe_documents.__file__).read_text("utf-8")
+    files = (__file__, dedupe_documents.__file__, sync_documents.__file__)
+    source = "".join(Path(file).read_text("utf-8") for file in files)
     made = set()
     for found in pkgutil.iter_modules(reports.documents.__path__):
         module = importlib.import_module(f"reports.documents.{found.name}")
