@@ -75,7 +75,7 @@ def read_born(source: Source, plan: TablePlan) -> Born | None:
     if not keys:
         return None
     together = pl.concat([frame.select(plan.key) for frame in keys.values()]).unique()
-    return Born(keys, provenance(plan), together)
+    return Born(keys, provenance(plan) - set(plan.key), together)
 
 
 def read_entries(source: Source, part: PartPlan) -> pl.DataFrame:

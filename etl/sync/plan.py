@@ -36,6 +36,13 @@ class SyncTable:
         """Columns outside the key, in the order in which sync_base has their digests."""
         return self.plan.compared
 
+    @cached_property
+    def provenance(self) -> frozenset[str]:
+        """Columns that only say where a row was born: of one born on the target, the target keeps its own."""
+        from etl.sync.reverse.inverse import provenance
+
+        return provenance(self.plan) - set(self.plan.key)
+
     def source(self, part: PartPlan) -> SourceTable:
         """The legacy table of one of its parts."""
         return part.part.source

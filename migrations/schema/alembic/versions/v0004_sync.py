@@ -67,6 +67,13 @@ TABLES = (
 ) {charset}""",
 )
 
+# Rows born on the target must never get the number that the legacy side's IDENTITY, or our allocator (from 2**32 on), gives to
+# another row. New numbers therefore begin at 2**47: AUTO_RANDOM(5, 54) counts in 48 bits below its five random ones.
+OWN_NUMBERS: Final = tuple(
+    f"ALTER TABLE {{business}}.{table} /*T! AUTO_RANDOM_BASE = {2**47} */ /*M! AUTO_INCREMENT = {2**47} */"
+    for table in ("member", "points_ledger")
+)
+
 CREATES: Final[tuple[tuple[Role, str], ...]] = (
     ("state", "sync_position"),
     ("state", "sync_control"),
@@ -77,8 +84,8 @@ CREATES: Final[tuple[tuple[Role, str], ...]] = (
 
 
 def upgrade() -> None:
-    """Create every table."""
-    execute_all(TABLES)
+    """Create every table, and keep the numbers of both sides apart."""
+    execute_all((*TABLES, *OWN_NUMBERS))
 
 
 def downgrade() -> None:
