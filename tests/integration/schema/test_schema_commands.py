@@ -219,4 +219,4 @@ def test_new_rows_never_get_a_number_of_the_legacy_side(fresh_target: TargetSett
         born = [row[0] for row in connection.query("SELECT member_id FROM member WHERE member_id <> 4294967296")]
 
     assert len(born) == 90
-    assert all(2**47 <= number % 2**48 and number < 2**53 for number in born)
+    assert all(number % 2**48 >= 2**47 and number < 2**53 for number in born)
