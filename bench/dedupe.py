@@ -18,6 +18,7 @@ from typing import Final
 
 import polars as pl
 
+from bench.arrivals import stage_arrivals
 from bench.dedupe_quality import Quality, public_quality, public_sets, quality_of, strict_clusters
 from bench.processes import Measured, measure, membershift
 from bench.report import Result, compare, print_results
@@ -31,6 +32,7 @@ from fixtures.target import start_target
 SEED: Final = 2026
 IDS_OF_A_MEMBER: Final = 1.75  # cards and accounts that fixtures.data.generate adds to each CRM member
 PUBLIC_GOALS: Final = {("febrl3", True): 0.998, ("febrl4", True): 0.999, ("febrl3", False): 0.995, ("febrl4", False): 0.997}
+ARRIVALS: Final = 10_000
 STEPS: Final = ("standardise", "train", "link", "cluster")
 
 
@@ -131,12 +133,18 @@ def measure_servers(folder: Path, records: int, seed: int) -> list[Result]:
             membershift(settings.origin, "stage", "--table", table)
         run = membershift(settings.origin, "dedupe", "run", "--execute")
         again = membershift(settings.origin, "dedupe", "run", "--since", "last", "--execute")
+        stage_arrivals(settings, folder / "arrivals", ARRIVALS, seed + 1)
+        arrived = membershift(settings.origin, "dedupe", "run", "--since", "last", "--execute")
+        matched = measure([sys.executable, "-m", "bench.match_batches", str(settings.origin)])
     finally:
         sandbox_down(folder, purge=True)
     return [
         Result("dedupe run --execute, whole command", run.seconds, "s", goal=45.0, goal_is="at most"),
         Result("dedupe run --execute, peak memory", run.peak_mib, "MiB", goal=3072, goal_is="at most"),
         Result("dedupe run --since last, nothing new", again.seconds, "s"),
+        Result("dedupe run --since last, 10,000 arrivals", arrived.seconds, "s", goal=5.0, goal_is="at most"),
+        Result("dedupe run --since last, peak memory", arrived.peak_mib, "MiB"),
+        *(Result(name, value, unit) for name, value, unit in json.loads(matched.output)),
     ]
 
 

@@ -95,7 +95,7 @@ class DedupeSettings(Section):
     memory_limit_gib: float = Field(default=2.0, ge=0.1)
     threads: int = Field(default=0, ge=0, le=256)
     largest_cluster: int = Field(default=10, ge=2, le=1_000)
-    small_write_rows: int = Field(default=20_000, ge=0, le=200_000)
+    small_write_rows: int = Field(default=60_000, ge=0, le=200_000)
     engine: Engine = "duckdb"
     spark: SparkSettings = SparkSettings()
 

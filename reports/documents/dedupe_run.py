@@ -59,6 +59,7 @@ def tables_of(result: DedupeResult, lang: str) -> tuple[Table, ...]:
     sizes = {f"{size}": count for size, count in sorted(result.sizes.items())}
     seconds = tuple((evidence_text(step, lang), Decimal(f"{taken:.1f}")) for step, taken in result.seconds.items())
     return (
+        *arrivals_table(result, lang),
         counted(tr(lang, "Records by system"), (tr(lang, "System"), tr(lang, "Records")), result.systems),
         counted(tr(lang, "Pairs by rule"), (tr(lang, "Rule"), pairs), named_rules(result, lang)),
         sizes_table(sizes, (tr(lang, "Records a member"), members, ""), lang),
@@ -75,6 +76,23 @@ def tables_of(result: DedupeResult, lang: str) -> tuple[Table, ...]:
         ),
         Table(tr(lang, "Time by step"), (tr(lang, "Step"), tr(lang, "Seconds")), seconds),
     )
+
+
+def arrivals_table(result: DedupeResult, lang: str) -> tuple[Table, ...]:
+    """What became of arrivals, where only they were matched."""
+    counts = result.arrivals
+    if counts is None:
+        return ()
+    rows = (
+        (tr(lang, "New records that are somebody known"), counts.joined),
+        (tr(lang, "New records that are one with one another"), counts.merged_among),
+        (tr(lang, "New records that stand alone"), counts.alone),
+        (tr(lang, "New records that the mapping rejects"), counts.rejected),
+        (tr(lang, "New records that wait for review"), counts.waiting),
+        (tr(lang, "Records that changed"), counts.changed),
+        (tr(lang, "Records that are no longer staged"), counts.gone),
+    )
+    return (Table(tr(lang, "What arrived since the last run"), (tr(lang, "Arrivals"), tr(lang, "Records")), rows),)
 
 
 def named_rules(result: DedupeResult, lang: str) -> dict[str, int]:

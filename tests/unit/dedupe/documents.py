@@ -20,7 +20,7 @@ from etl.dedupe.model_view import LevelView, ModelView, compare_models
 from etl.dedupe.plan import DedupePlan, FilledColumn, PlannedRule
 from etl.dedupe.reach import Reach
 from etl.dedupe.report import DedupeReport, ReasonPairs
-from etl.dedupe.result import DedupeResult, WriteCounts
+from etl.dedupe.result import ArrivalCounts, DedupeResult, WriteCounts
 from etl.dedupe.review_book import ExportedReview
 from etl.dedupe.review_files import ImportedReview
 from etl.dedupe.review_session import ReviewTally
@@ -54,6 +54,7 @@ RESULT = DedupeResult(
     True, 15, 14, {"crm": 10, "pos": 5}, 12, 2, 4, {2: 2}, dict.fromkeys(REASONS, 2), {"conflicting_id": 1}, 1, 3,
     WriteCounts(4, 2, 1, 4, 3, {"sale": 7}), "chinese_members", "1-abcd", "abcd" * 16, {"name and phone": 30},
     {"standardise": 1.0, "model": 1.0, "link": 1.0, "cluster": 1.0, "golden": 1.0, "write": 1.0, "save": 1.0}, {}, 1,
+    arrivals=ArrivalCounts(6, 2, 1, 3, 1, 1, 1, 1),
 )  # fmt: skip
 SHARE = Interval(0.985, 0.97, 0.993)
 BY_TRUTH = Quality("truth", 100, SHARE, SHARE, 0.98, PairCounts(90, 2, 8), Surplus(100, 15), Surplus(88, 2), 4)
