@@ -45,6 +45,13 @@ class SentImages:
         if self._waiting > SETTLE_ROWS:  # page by page it would take the square of a backlog's time
             self.settle()
 
+    def not_sent(self, table: SyncTable, rows: pl.DataFrame) -> pl.DataFrame:
+        """Those of `rows` that were not sent as they are. The others could not be marked, because somebody holds a lock on them:
+        they need a mark, and not to be sent at every round until the lock is gone."""
+        known = self.settle().with_columns(pl.lit(True).alias("__known"))
+        held = images(table, rows).join(known, on=list(REMEMBERED), how="left", maintain_order="left")
+        return rows.filter(held["__known"].is_null())
+
     def settle(self) -> pl.DataFrame:
         """KEY, updated_at and image of what is remembered: the last of each key."""
         if self._newer:

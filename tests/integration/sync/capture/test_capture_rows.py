@@ -129,6 +129,16 @@ def test_remembered_images_are_bounded(place: Place) -> None:
     assert sent.settle()[KEY].to_list() == ["B\x1f1", "A\x1f1"]
 
 
+def test_rows_that_were_sent_and_could_not_be_marked_are_not_sent_again(place: Place) -> None:
+    sent = SentImages()
+    place.execute("UPDATE line SET note = 'x'")
+    read = rows_of(sweep_dirty(place.connection, place.schema, place.table))
+    sent.remember(place.table, read.filter(read["line_no"] == 1))
+    place.execute("UPDATE line SET note = 'y', updated_at = updated_at WHERE sale_no = 'B'")
+    now_read = rows_of(sweep_dirty(place.connection, place.schema, place.table))
+    assert sorted(sent.not_sent(place.table, now_read)[KEY]) == ["A\x1f2", "B\x1f1"]
+
+
 def test_the_backlog_of_a_store_is_counted_and_of_all_where_rows_name_no_store(place: Place) -> None:
     place.execute("UPDATE line SET amount = 5")
     assert count_dirty(place.connection, place.schema, place.table) == 3

@@ -125,7 +125,7 @@ class Loop:
     def carry(self, rows: pl.DataFrame) -> list[int]:
         """Send and mark; return the times of those that could not be marked."""
         self.point()
-        self.send(rows)
+        self.send(self.memory.not_sent(self.table, rows))
         self.point()
         try:
             with marking(self.marks):
