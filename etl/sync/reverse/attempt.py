@@ -63,7 +63,7 @@ def attempt(page: Page, rows: pl.DataFrame, result: Reversed) -> None:
         places = [*located.places, *located.fresh]
         made = compose(batch, places, images, decisions, facts)
         wrote = {at: one for at, one in decisions.items() if at not in made.dead and (one.send or one.gains)}
-        done = write_batch(session, context.plan, batch, made, wrote) if wrote else WriteResult()
+        done = write_batch(session, context, batch, made, wrote) if wrote else WriteResult()
     link_records(context.target, context.plan.schema, links_of(batch, located, places, done))
     tell(batch, located, decisions, made, done, result)
 

@@ -117,7 +117,7 @@ def make_records(
         made = compose(
             batch, [new_place(inverse, todo, ids)], Images({}, pl.DataFrame(), ()), decisions, dict.fromkeys(todo, facts)
         )
-        result = write_batch(session, context.plan, batch, made, decisions)
+        result = write_batch(session, context, batch, made, decisions)
     for at, why in made.dead.items():
         failed[int(rows[member_id][at])] = Reason(f"no_record_{system.name}"[:40], f"{why.code}: {why.detail}")
     found = {at: noted[key] for at, key in enumerate(rows[KEY]) if key in noted}

@@ -27,7 +27,8 @@ LINKED_BY: Final = "sync"
 @dataclass(frozen=True)
 class ReverseContext:
     """What reverse works with. `target` is the caller's own connection, outside a transaction. `positions`: up to which version
-    forward has applied the changes of each legacy table. `survive` makes golden records of members of several legacy records."""
+    forward has applied the changes of each legacy table. `survive` makes golden records of members of several legacy records.
+    `triggers`: for legacy tables that were asked, whether they have any."""
 
     plan: SyncPlan
     source: Source
@@ -36,6 +37,7 @@ class ReverseContext:
     positions: Mapping[SourceTable, int] = field(default_factory=dict)
     batch_rows: int = ROWS_A_BATCH
     lock_wait_ms: int = LOCK_WAIT_MS
+    triggers: dict[SourceTable, bool] = field(default_factory=dict)
 
 
 @dataclass

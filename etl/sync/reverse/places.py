@@ -23,8 +23,9 @@ from etl.sync.reverse.inverse import PartInverse
 AT: Final = "__at"
 """Which row of the batch: its place in the frame."""
 
-LOCKED: Final = "WITH (UPDLOCK, ROWLOCK, READPAST)"
-"""Rows that somebody else holds are passed over, and left for later: one that is held for minutes stops no other."""
+LOCKED: Final = "WITH (UPDLOCK, ROWLOCK, READPAST, READCOMMITTEDLOCK)"
+"""Rows that somebody else holds are passed over, and left for later: one that is held for minutes stops no other. Where a
+database reads committed snapshots, READPAST is refused without READCOMMITTEDLOCK."""
 
 
 @dataclass(frozen=True)

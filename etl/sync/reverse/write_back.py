@@ -21,13 +21,13 @@ from etl.source.connect import Source
 from etl.source.extract import canonical_schema, select_list
 from etl.source.session import PlainSession
 from etl.sync.model import KEY
-from etl.sync.plan import SyncPlan
 from etl.sync.reverse import statements
 from etl.sync.reverse.compose import Batch, Composition, Written
 from etl.sync.reverse.decide import Decision
 from etl.sync.reverse.fits import text_limit
 from etl.sync.reverse.inverse_times import to_local
 from etl.sync.reverse.legacy_tables import add_returned, insert_entries
+from etl.sync.reverse.model import ReverseContext
 from etl.sync.reverse.statements import TEXT, Row
 
 TRIGGERS: Final = "SELECT COUNT(*) FROM {database}.sys.triggers WHERE parent_id = OBJECT_ID(N'{table}') AND is_disabled = 0"
@@ -54,7 +54,7 @@ def transaction(source: Source, wait_ms: int) -> Iterator[PlainSession]:
 
 
 def write_batch(
-    session: PlainSession, plan: SyncPlan, batch: Batch, made: Composition, decisions: Mapping[int, Decision]
+    session: PlainSession, context: ReverseContext, batch: Batch, made: Composition, decisions: Mapping[int, Decision]
 ) -> WriteResult:
     """Write everything of a batch that is well, and commit. When the connection is lost here nobody knows whether it is there;
     doing it again finds what is. Raises ServerError."""
@@ -62,10 +62,10 @@ def write_batch(
     closing: list[str] = []
     for number, written in enumerate(made.written):
         touched: list[int] = []
-        table = plan.legacy(written.place.part)
+        table = context.plan.legacy(written.place.part)
         rows = [row for row, at in enumerate(written.place.at) if int(at) in decisions and int(at) not in made.dead]
         if written.place.new:
-            insert(session, batch, table, number, written, rows, result, closing)
+            insert(session, context, batch, table, number, written, rows, result, closing)
         else:
             updates, touched = update_statements(table, written, rows)
             result.updated += len(touched)
@@ -102,6 +102,7 @@ def update_statements(table: Table, written: Written, rows: Sequence[int]) -> tu
 
 def insert(
     session: PlainSession,
+    context: ReverseContext,
     batch: Batch,
     table: Table,
     number: int,
@@ -125,7 +126,9 @@ def insert(
             value.update({column.name: filler(column, keys[at] if keys else "", local[row]) for column in lacking})
         columns = [*columns, *lacking]
     if identity in part.key and identity is not None:
-        keys = insert_numbered(session, table, identity, columns, values)
+        if table.name not in context.triggers:
+            context.triggers[table.name] = has_triggers(session, table)
+        keys = insert_numbered(session, table, identity, columns, values, triggers=context.triggers[table.name])
     else:
         session.execute(statements.insert_rows(table, columns, values))
     for row, key in zip(rows, keys, strict=True):
@@ -136,10 +139,10 @@ def insert(
 
 
 def insert_numbered(
-    session: PlainSession, table: Table, identity: str, columns: Sequence[Column], values: Sequence[Row]
+    session: PlainSession, table: Table, identity: str, columns: Sequence[Column], values: Sequence[Row], *, triggers: bool
 ) -> list[str]:
     """Insert rows and learn their numbers, in the order of the rows."""
-    if has_triggers(session, table):
+    if triggers:
         return [str(session.query(statements.insert_one(table, columns, row))[0][0]) for row in values]
     numbers = session.query(statements.insert_numbered(table, identity, columns, values))
     return [str(number) for number in sorted(int(row[0]) for row in numbers)]

@@ -25,7 +25,7 @@ from migrations.schema.commands import schema_up
 from tests.conftest import drop_schemas
 from tests.integration.sync.reverse.support import Bridge, open_work
 
-MEMBERS = 120
+MEMBERS = 60
 
 
 @pytest.fixture(scope="package")

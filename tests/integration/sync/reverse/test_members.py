@@ -128,6 +128,21 @@ def test_a_member_born_on_the_target_gets_a_row_once(bridge: Bridge) -> None:
     assert bridge.legacy("SELECT COUNT(*) FROM crm.dbo.Member WHERE Phone = '13900001111'") == [(1,)]
 
 
+def test_entries_of_somebody_just_born_may_come_first(bridge: Bridge) -> None:
+    member, entry = bridge.own_id(), bridge.own_id()
+    bridge.target(BORN, member, "吴早", "吴早", None, 12)
+    bridge.target("INSERT INTO points_ledger (entry_id, member_id, delta, reason, occurred_at, origin, origin_id) "
+                  "VALUES (%s, %s, 12, 'PURCHASE', NOW(6), 'tidb', %s)", entry, member, str(entry))  # fmt: skip
+    assert bridge.bring("points_ledger").done == {str(entry)}
+    (number,) = entries_by_target(bridge.source, "crm", "member/crm", [str(member)]).values()
+    (row,) = entries_by_target(bridge.source, "crm", "points_ledger/crm", [str(entry)]).values()
+    assert bridge.legacy(f"SELECT MemberId FROM crm.dbo.PointsLedger WHERE EntryId = {row}") == [(int(number),)]
+    assert crm(bridge, int(number), "Name, Points") == ("吴早", 0)  # its points are its own row's to bring
+    result = bridge.bring("member")
+    assert (result.born, result.done) == (0, {str(member)})
+    assert crm(bridge, int(number), "Points, Balance") == (12, Decimal("1.5"))
+
+
 def test_points_of_somebody_with_but_a_card_get_a_record_of_their_own(bridge: Bridge) -> None:
     member = single(bridge, "pos", 0)
     bridge.target("UPDATE member SET points = points + 9, email = 'card@example.com' WHERE member_id = %s", member)
@@ -259,9 +274,8 @@ def test_deleted_rows_are_deleted_unless_somebody_changed_them(bridge: Bridge) -
     version = int(bridge.source.scalar("SELECT CHANGE_TRACKING_CURRENT_VERSION()", database="crm"))
     bridge.legacy(f"UPDATE crm.dbo.SignIn SET Channel = 'POS' WHERE SignInId = {noted[str(keys[1])]}")
     table = bridge.plan.table("sign_in")
-    context = ReverseContext(
-        bridge.plan, bridge.source, bridge.work, lambda rows: None, {table.plan.parts[0].part.source: version}
-    )  # type: ignore[arg-type, return-value]  # no member is merged here
+    positions = {table.plan.parts[0].part.source: version}
+    context = ReverseContext(bridge.plan, bridge.source, bridge.work, read_survive(bridge.settings), positions)
     result = delete_rows(context, table, map(str, keys))
     assert (result.done, result.later) == ({str(keys[0])}, {str(keys[1]): "pending"})
     numbers = ", ".join(noted.values())
