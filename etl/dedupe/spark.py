@@ -22,9 +22,12 @@ from etl.dedupe.vectors import needed_columns
 from etl.personal_files import read_personal_file
 from etl.settings import SparkSettings
 
+SHARED: Final = "SELECT place, key, count(*) AS n FROM keyed GROUP BY place, key HAVING count(*) > 1"
+"""Values that several records share: they tell how many pairs there will be, and only their few records then meet."""
+
 FOUND: Final = """\
 SELECT place, a, b
-FROM (SELECT place, array_sort(collect_list(record)) AS members FROM keyed GROUP BY place, key HAVING count(*) > 1)
+FROM (SELECT place, array_sort(collect_list(record)) AS members FROM keyed JOIN shared USING (place, key) GROUP BY place, key)
 LATERAL VIEW posexplode(members) one AS at, a
 LATERAL VIEW explode(slice(members, at + 2, size(members))) other AS b
 """
@@ -82,6 +85,7 @@ def block_pairs(spark: SparkSession, rules: Sequence[BlockingRule], limits: Limi
     over the budget.
     """
     spark.sql(_keyed_sql(rules)).createOrReplaceTempView("keyed")
+    spark.sql(SHARED).persist().createOrReplaceTempView("shared")
     counts = count_rules(spark, rules)
     refuse_too_many(counts, limits)
     spark.sql(FOUND).createOrReplaceTempView("found")
@@ -96,8 +100,7 @@ def block_pairs(spark: SparkSession, rules: Sequence[BlockingRule], limits: Limi
 
 def count_rules(spark: SparkSession, rules: Sequence[BlockingRule]) -> tuple[RuleCount, ...]:
     """The pairs of each rule without making them, from the sizes of its groups; its `where` is left out: at most these."""
-    sizes = "SELECT place, count(*) AS n FROM keyed GROUP BY place, key HAVING count(*) > 1"
-    counted = frame_of(spark.sql(f"SELECT place, CAST(sum(n * (n - 1) DIV 2) AS BIGINT) AS pairs FROM ({sizes}) GROUP BY place"))
+    counted = frame_of(spark.sql("SELECT place, CAST(sum(n * (n - 1) DIV 2) AS BIGINT) AS pairs FROM shared GROUP BY place"))
     pairs: dict[int, int] = dict(counted.rows())
     return tuple(RuleCount(rule.name, pairs.get(place, 0)) for place, rule in enumerate(rules))
 

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -129,6 +129,7 @@ def spark_conf(settings: SparkSettings, limits: Limits, scratch: Path) -> dict[s
 
     quiet = scratch / "log4j2.properties"
     quiet.write_text(QUIET)
+    # Scratch goes where Java keeps temporary files. Not spark.local.dir: that would name this folder to other machines too.
     conf = {
         "spark.app.name": "membershift dedupe",
         "spark.master": settings.master,
@@ -136,9 +137,8 @@ def spark_conf(settings: SparkSettings, limits: Limits, scratch: Path) -> dict[s
         "spark.ui.showConsoleProgress": "false",
         "spark.driver.memory": java_memory(limits.memory),
         "spark.driver.maxResultSize": "0",
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={quiet.as_uri()} -Djava.io.tmpdir={scratch}",
+        "spark.driver.extraJavaOptions": f'-Dlog4j2.configurationFile={quiet.as_uri()} "-Djava.io.tmpdir={scratch}"',
         "spark.jars": similarity_jar_location(),
-        "spark.local.dir": str(scratch),
         "spark.sql.warehouse.dir": str(scratch / "warehouse"),
         "spark.sql.catalogImplementation": "in-memory",
         "spark.sql.session.timeZone": "UTC",
@@ -183,25 +183,30 @@ def start(conf: Mapping[str, str], said: IO[bytes]) -> SparkSession:
 
 def stop(session: SparkSession) -> None:
     """Close the session and end its Java process."""
+    from py4j.protocol import Py4JError
     from pyspark import SparkContext
 
     gateway = SparkContext._gateway
     try:
-        session.stop()
+        with suppress(Py4JError, OSError):  # it may have ended by itself, which was told where it was noticed
+            session.stop()
     finally:
         end_java(gateway)
 
 
 def end_java(gateway: Any) -> None:
     """Java ends when its input does; one that does not is killed."""
+    from py4j.protocol import Py4JError
     from pyspark import SparkContext
 
     SparkContext._gateway = SparkContext._jvm = None
     if gateway is None:
         return
-    gateway.shutdown()
+    with suppress(Py4JError, OSError):
+        gateway.shutdown()
     if gateway.proc is not None:
-        gateway.proc.stdin.close()
+        with suppress(OSError):
+            gateway.proc.stdin.close()
         try:
             gateway.proc.wait(STOP_S)
         except subprocess.TimeoutExpired:
