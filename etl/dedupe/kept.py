@@ -114,9 +114,9 @@ class Kept:
     def _taken(self, numbers: pl.Series, columns: list[str]) -> pl.DataFrame:
         """Columns of these rows of the base."""
         types = {name: self.fresh.schema[name] for name in columns}
-        if numbers.is_empty():  # pyarrow would import pandas for an empty table
+        if numbers.is_empty():  # pyarrow would import pandas for an empty table, and for an array of numpy's
             return pl.DataFrame(schema=types)
-        taken = pl.from_arrow(self.table.select(columns).take(pa.array(numbers.to_numpy(), pa.int64())))
+        taken = pl.from_arrow(self.table.select(columns).take(numbers.to_arrow()))
         assert isinstance(taken, pl.DataFrame)
         return taken.cast(pl.Schema(types))
 
