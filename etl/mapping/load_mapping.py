@@ -142,7 +142,7 @@ def read_table(table: Table, shared: Shared) -> TableMapping:
 
 def read_sync(table: Table, parts: tuple[Part, ...]) -> SyncRules:
     """[sync]: how the table is kept in step. Raises ConfigurationError."""
-    table.allow("[sync]", ("mode", "default", "rules"))
+    table.allow("[sync]", ("mode", "default", "rules", "together"))
     mapped = {column.target: None for part in parts for column in part.columns}
     rules = table.table("rules")
     for column in rules.values:
@@ -152,7 +152,25 @@ def read_sync(table: Table, parts: tuple[Part, ...]) -> SyncRules:
         mode=cast(Mode, table.one_of("mode", MODES, "both")),
         default=cast(Rule, table.one_of("default", RULES, "latest")),
         columns={column: cast(Rule, rules.one_of(column, RULES)) for column in rules.values},
+        together=read_together(table, mapped),
     )
+
+
+def read_together(table: Table, mapped: dict[str, None]) -> tuple[tuple[str, ...], ...]:
+    """`together`: lists of columns. Raises ConfigurationError for an unknown one, or one that stands twice."""
+    groups = table.values.get("together", [])
+    if not isinstance(groups, list) or not all(isinstance(group, list) for group in groups):
+        raise mistake(
+            table.place("together"), "together must be a list of lists.", 'Write together = [["granted", "granted_at"]].'
+        )
+    seen: set[str] = set()
+    for column in (column for group in groups for column in group):
+        if column not in mapped:
+            raise unknown(table.place("together"), "target column", str(column), mapped, " in together")
+        if column in seen:
+            raise mistake(table.place("together"), f"{column} stands twice in together.", "Leave it in one list.")
+        seen.add(column)
+    return tuple(tuple(group) for group in groups)
 
 
 def check_systems(tables: tuple[TableMapping, ...], shared: Shared) -> None:

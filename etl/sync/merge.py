@@ -82,33 +82,30 @@ def merge_forward(
     """
     values, common, totals = dict(target), dict(base), dict(added)
     conflicts: list[Conflict] = []
-    sendable: list[str] = []
-    for column, mine in source.items():
-        theirs, known = target[column], base.get(column)
-        rule = rules.rule(column)
-        if rule == "sum":
-            own = number(mine) - returned.get(column, Decimal(0))
-            values[column] = like(theirs, number(theirs) + own - added.get(column, Decimal(0)))
-            totals[column] = own
-            if number(values[column]) - own != returned.get(column, Decimal(0)):
-                sendable.append(column)
+    sendable = False
+    for unit in rules.units(source):
+        first = unit[0]
+        if rules.rule(first) == "sum":
+            own = number(source[first]) - returned.get(first, Decimal(0))
+            values[first] = like(target[first], number(target[first]) + own - added.get(first, Decimal(0)))
+            totals[first] = own
+            sendable |= number(values[first]) - own != returned.get(first, Decimal(0))
             continue
-        if known == digest(mine):
-            if known != digest(theirs):
-                sendable.append(column)
+        if is_base(unit, source, base):
+            sendable |= not is_base(unit, target, base)
             continue
-        common[column] = digest(mine)
-        if theirs == mine:
+        was_target = is_base(unit, target, base)
+        common |= {column: digest(source[column]) for column in unit}
+        differing = [column for column in unit if source[column] != target[column]]
+        if not differing:
             continue
-        if known == digest(theirs):
-            values[column] = mine
-            continue
-        winner = choose(rule, mine, theirs, times)
-        conflicts.append(Conflict(column, rule, winner, mine, theirs))
+        winner: Side = "source" if was_target else choose(rules.rule(first), source[first], target[first], times)
+        if not was_target:
+            conflicts += [Conflict(column, rules.rule(first), winner, source[column], target[column]) for column in differing]
         if winner == "source":
-            values[column] = mine
+            values |= {column: source[column] for column in unit}
         else:
-            sendable.append(column)
+            sendable = True
     changed = tuple(column for column in source if values[column] != target[column])
     return ForwardMerge(values, common, totals, changed, tuple(conflicts), not sendable)
 
@@ -146,24 +143,31 @@ def merge_reverse(
     agreed: list[str] = []
     held: list[str] = []
     totals = dict(returned)
-    for column, theirs in target.items():
-        mine, known = source[column], base.get(column)
-        if rules.rule(column) == "sum":
-            own = number(theirs) - added.get(column, Decimal(0))
-            gain = own - returned.get(column, Decimal(0))
+    for unit in rules.units(target):
+        first = unit[0]
+        if rules.rule(first) == "sum":
+            own = number(target[first]) - added.get(first, Decimal(0))
+            gain = own - returned.get(first, Decimal(0))
             if gain:
-                send[column] = like(mine, number(mine) + gain)
-                totals[column] = own
+                send[first] = like(source[first], number(source[first]) + gain)
+                totals[first] = own
             continue
-        if known == digest(theirs):
+        if is_base(unit, target, base):
             continue
-        if theirs == mine:
-            agreed.append(column)
-        elif known == digest(mine):
-            send[column] = theirs
+        differing = [column for column in unit if source[column] != target[column]]
+        if not differing:
+            agreed += unit
+        elif is_base(unit, source, base):
+            send |= {column: target[column] for column in differing}
+            agreed += (column for column in unit if column not in differing)
         else:
-            held.append(column)
+            held += unit
     return ReverseMerge(send, tuple(agreed), tuple(held), totals)
+
+
+def is_base(unit: tuple[str, ...], values: Values, base: Base) -> bool:
+    """Whether a side still has what both last had in common."""
+    return all(base.get(column) == digest(values[column]) for column in unit)
 
 
 def choose(rule: Rule, source: Any, target: Any, times: Times) -> Side:
@@ -174,7 +178,7 @@ def choose(rule: Rule, source: Any, target: Any, times: Times) -> Side:
     """
     if rule in ("source", "target"):
         return "source" if rule == "source" else "target"
-    if rule in ("least", "greatest"):
+    if rule in ("least", "greatest") and source != target:
         smaller: Side = "source" if order_of(source) < order_of(target) else "target"
         other: Side = "target" if smaller == "source" else "source"
         return smaller if rule == "least" else other

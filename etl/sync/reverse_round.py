@@ -21,7 +21,7 @@ from etl.settings import Settings
 from etl.source.connect import Source
 from etl.sync.base import RowBase, read_bases, write_bases
 from etl.sync.capture.marks import mark_in_step, marking
-from etl.sync.capture.rows import UPDATED_AT, key_types, microseconds
+from etl.sync.capture.rows import MOMENT, UPDATED_AT, key_types, microseconds
 from etl.sync.capture.scan import scan_dirty
 from etl.sync.capture.sweep import sweep_dirty
 from etl.sync.capture.tail import SentImages, tail_pass
@@ -140,8 +140,8 @@ def carry_over(
     """Send pages of dirty rows and note what both sides have in common. Returns what was done, and the earliest time of a row
     that has to be looked at again (microseconds), None when there is none."""
     counts, waiting = Counts(), None
-    for page in pages:
-        bases = read_page_bases(sync, table, page)
+    for found in pages:
+        page, bases = with_bases(sync, table, found)
         result = reverse_rows(context, page, bases)
         note_sent(sync, table, page, bases, result)
         sync.sent[table.name].remember(table, page.rows.filter(pl.col(KEY).is_in(list(result.done))))
@@ -153,11 +153,34 @@ def carry_over(
     return counts, waiting
 
 
-def read_page_bases(sync: ReverseSync, table: SyncTable, page: DirtyRows) -> Mapping[str, RowBase]:
-    """What both sides last had in common, of these rows."""
+def with_bases(sync: ReverseSync, table: SyncTable, page: DirtyRows) -> tuple[DirtyRows, Mapping[str, RowBase]]:
+    """The rows with what both sides last had in common, as of one moment.
+
+    A row that was written between the reading of the two is left out: beside a newer base an old image would look like a change,
+    and wipe what forward has just brought. It is dirty at its new time, or in step.
+    """
     if table.rules.mode != "both":
-        return {}
-    return read_bases(sync.mark, sync.plan.state_schema, table.name, table.kept, page.rows[KEY])
+        return page, {}
+    bases = read_bases(sync.mark, sync.plan.state_schema, table.name, table.kept, page.rows[KEY])
+    now = read_times(sync, table, page)
+    same = page.rows.join(now, on=[*table.plan.key, UPDATED_AT], how="semi", maintain_order="left")
+    return replace(page, rows=same), bases
+
+
+def read_times(sync: ReverseSync, table: SyncTable, page: DirtyRows) -> pl.DataFrame:
+    """Keys and updated_at of these rows as they are now."""
+    types = {**key_types(table), UPDATED_AT: MOMENT}
+    frames = [pl.DataFrame(schema=types)]
+    for some in page.rows.select(table.plan.key).iter_slices(PAGE_ROWS):
+        statement = sql(
+            "SELECT {columns} FROM {schema}.{table} WHERE ({key}) IN ({values})",
+            {"schema": sync.plan.schema, "table": table.name},
+            columns=name_list((*table.plan.key, UPDATED_AT)),
+            key=name_list(table.plan.key),
+            values=", ".join([f"({places(len(table.plan.key))})"] * some.height),
+        )
+        frames += sync.mark.read_frame(statement, types, [value for row in some.iter_rows() for value in row])
+    return pl.concat(frames)
 
 
 def note_sent(sync: ReverseSync, table: SyncTable, page: DirtyRows, bases: Mapping[str, RowBase], result: Reversed) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
@@ -20,15 +20,29 @@ RULES: Final[tuple[Rule, ...]] = get_args(Rule)
 
 @dataclass(frozen=True)
 class SyncRules:
-    """How a target table is kept in step. `columns`: rules of single columns, `default` that of all others."""
+    """How a target table is kept in step. `columns`: rules of single columns, `default` that of all others. `together`: columns
+    that say one thing, such as a consent and when it was given: one side's win as a whole, by the rule of the first."""
 
     mode: Mode = "both"
     default: Rule = "latest"
     columns: Mapping[str, Rule] = field(default_factory=dict)
+    together: tuple[tuple[str, ...], ...] = ()
 
     def rule(self, column: str) -> Rule:
         """The rule of a column."""
         return self.columns.get(column, self.default)
+
+    def units(self, columns: Iterable[str]) -> list[tuple[str, ...]]:
+        """`columns` as they are decided: those that belong together in one, all others alone."""
+        left = dict.fromkeys(columns)
+        units = []
+        for group in self.together:
+            mine = tuple(column for column in group if column in left)
+            if mine:
+                units.append(mine)
+                for column in mine:
+                    del left[column]
+        return [*units, *((column,) for column in left)]
 
     @property
     def counters(self) -> tuple[str, ...]:
