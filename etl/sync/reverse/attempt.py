@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
 import polars as pl
 
 from etl.reconcile.plan import encode_keys
+from etl.source.errors import ServerError
 from etl.source.session import PlainSession
 from etl.sync.base import RowBase
 from etl.sync.model import KEY
@@ -33,7 +34,7 @@ from etl.sync.reverse.write_back import WriteResult, transaction, write_batch
 
 @dataclass(frozen=True)
 class Page:
-    """What all batches of a page share."""
+    """What all batches of a page share. `errors`: what the server refused single rows with."""
 
     context: ReverseContext
     table: SyncTable
@@ -41,6 +42,7 @@ class Page:
     bases: Mapping[str, RowBase]
     records: Records
     beside: Beside
+    errors: list[ServerError] = field(default_factory=list)
 
 
 def attempt(page: Page, rows: pl.DataFrame, result: Reversed) -> None:
@@ -65,7 +67,7 @@ def attempt(page: Page, rows: pl.DataFrame, result: Reversed) -> None:
         wrote = {at: one for at, one in decisions.items() if at not in made.dead and (one.send or one.gains)}
         done = write_batch(session, context, batch, made, wrote) if wrote else WriteResult()
     link_records(context.target, context.plan.schema, links_of(batch, located, places, done))
-    tell(batch, located, decisions, made, done, result)
+    tell(page.inverses, batch, located, decisions, made, done, result)
 
 
 def locate(page: Page, session: PlainSession, rows: pl.DataFrame) -> Located:

@@ -236,6 +236,17 @@ def sorted_into_parts(
     return sorted_rows
 
 
+def parts_of(table: SyncTable, inverses: Sequence[PartInverse], rows: pl.DataFrame) -> list[str]:
+    """The part each row would be filed under: of members that where ids are kept, of other rows their own, else the first."""
+    if table.plan.defines_members:
+        return [home_of(inverses).part.part.name] * rows.height
+    names = [inverses[0].part.part.name] * rows.height
+    for inverse, mine in sorted_into_parts(table, inverses, rows, {}):
+        for at in mine:
+            names[at] = inverse.part.part.name
+    return names
+
+
 def is_of(inverse: PartInverse, row: Mapping[str, object], told: Sequence[str]) -> bool:
     """Whether a row can come from a part."""
     part = inverse.part.part

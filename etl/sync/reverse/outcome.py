@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from etl.sync.model import KEY, DeadLetter
-from etl.sync.plan import SyncTable
 from etl.sync.reverse.born import Link
 from etl.sync.reverse.compose import Batch, Composition
 from etl.sync.reverse.decide import Decision
-from etl.sync.reverse.locate import Located
+from etl.sync.reverse.inverse import PartInverse
+from etl.sync.reverse.locate import Located, parts_of
 from etl.sync.reverse.model import Reversed
 from etl.sync.reverse.places import Place
 from etl.sync.reverse.write_back import WriteResult
@@ -33,6 +33,7 @@ def links_of(batch: Batch, located: Located, places: Sequence[Place], done: Writ
 
 
 def tell(
+    inverses: Sequence[PartInverse],
     batch: Batch,
     located: Located,
     decisions: Mapping[int, Decision],
@@ -46,8 +47,9 @@ def tell(
     result.later.update({keys[at]: why for at, why in located.later.items()})
     result.done |= {keys[at] for at in located.nothing}
     dead = {at: why for at, why in made.dead.items() if at in decisions} | located.dead
+    parts = parts_of(batch.table, inverses, batch.rows) if dead else []
     for at, why in dead.items():
-        result.dead.append(DeadLetter("reverse", part_name(batch.table), keys[at], why.code, why.detail[:400]))
+        result.dead.append(DeadLetter("reverse", parts[at], keys[at], why.code, why.detail[:400]))
     for at, decision in decisions.items():
         if at in made.dead:
             continue
@@ -72,8 +74,3 @@ def tell(
         result.born += decision.new and batch.members is not None
     for table, versions in done.row_versions.items():
         result.row_versions.setdefault(table, {}).update(versions)
-
-
-def part_name(table: SyncTable) -> str:
-    """What a dead letter is filed under: the part, or the table where it has several."""
-    return table.plan.parts[0].part.name if len(table.plan.parts) == 1 else table.name

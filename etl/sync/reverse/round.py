@@ -17,9 +17,8 @@ from etl.sync.reverse.attempt import Page, attempt
 from etl.sync.reverse.born import ensure_records
 from etl.sync.reverse.delete import delete_rows
 from etl.sync.reverse.inverse import PartInverse, invert_part
-from etl.sync.reverse.locate import sorted_into_parts
+from etl.sync.reverse.locate import parts_of, sorted_into_parts
 from etl.sync.reverse.model import ReverseContext, Reversed
-from etl.sync.reverse.outcome import part_name
 from etl.sync.reverse.proof import Reason
 from etl.sync.reverse.records import Records
 
@@ -27,6 +26,11 @@ __all__ = ["delete_rows", "reverse_rows"]
 
 LOCK_NUMBERS: Final = frozenset({1205, 1222, 3960})
 DUPLICATE_KEYS: Final = frozenset({2601, 2627})
+UNREACHABLE: Final = frozenset({20002, 20008, 20009, 20012, 20013, 20014})
+"""There is no server: nothing can be done until there is one."""
+
+ALL_REFUSED: Final = 20
+REFUSED: Final = "refused_by_server"
 LOOKUP_ROWS: Final = 50_000
 
 
@@ -46,6 +50,7 @@ def reverse_rows(context: ReverseContext, dirty: DirtyRows, bases: Mapping[str, 
     rows = without_missing_records(page, rows, result)
     for some in rows.iter_slices(context.batch_rows):
         send(page, some, result)
+    stop_if_everything_fails(page, dirty.rows)
     return result
 
 
@@ -80,9 +85,10 @@ def without_missing_records(page: Page, rows: pl.DataFrame, result: Reversed) ->
     for system in wanted:
         for column in reference_columns(page, system):
             bad = bad | rows[column].is_in(list(failed)).fill_null(False)
-    for row in rows.filter(bad).iter_rows(named=True):
+    lost = rows.filter(bad)
+    for at, row in enumerate(lost.iter_rows(named=True)):
         member = next(row[name] for system in wanted for name in reference_columns(page, system) if row[name] in failed)
-        bury(page.table, row[KEY], failed[member], result)
+        bury(page, lost[at], failed[member], result)
     return rows.filter(~bad)
 
 
@@ -106,21 +112,35 @@ def reference_columns(page: Page, system: str) -> list[str]:
     ]
 
 
-def send(page: Page, rows: pl.DataFrame, result: Reversed) -> None:
-    """One batch; in halves where it fails because of a row."""
+def send(page: Page, rows: pl.DataFrame, result: Reversed, *, again: bool = True) -> None:
+    """One batch; in halves where it fails because of a row. A key that is there already may be that of another sync that does the
+    same: looked at once more, its row is found. Raises ServerError for what is no matter of rows."""
     try:
         attempt(page, rows, result)
     except ServerError as error:
+        if error.number in UNREACHABLE:
+            raise
         if waits(error):
             result.later.update(dict.fromkeys(rows[KEY], "lost" if is_lost(error) else "locked"))
-        elif not is_about_a_row(error):
+        elif error.number in CAUSES:
             raise
+        elif error.number in DUPLICATE_KEYS and again:
+            send(page, rows, result, again=False)
         elif rows.height > 1:
             half = rows.height // 2
-            send(page, rows[:half], result)
-            send(page, rows[half:], result)
+            send(page, rows[:half], result, again=again)
+            send(page, rows[half:], result, again=again)
         else:
-            bury(page.table, rows[KEY][0], Reason("refused_by_server", f"SQL Server error {error.number}"), result)
+            bury(page, rows, Reason(REFUSED, f"SQL Server error {error.number}"), result)
+            page.errors.append(error)
+
+
+def stop_if_everything_fails(page: Page, rows: pl.DataFrame) -> None:
+    """When every row of a page is refused in the same way, something else is wrong than values: thousands of dead letters would
+    hide it. Raises the server's error."""
+    errors = page.errors
+    if len(errors) == rows.height >= ALL_REFUSED and len({error.number for error in errors}) == 1:
+        raise errors[0]
 
 
 def waits(error: ServerError) -> bool:
@@ -133,11 +153,8 @@ def is_lost(error: ServerError) -> bool:
     return error.number is None or error.number in LOST_NUMBERS
 
 
-def is_about_a_row(error: ServerError) -> bool:
-    """Whether a value of some row was refused, rather than all we do."""
-    return error.number not in CAUSES
-
-
-def bury(table: SyncTable, key: str, why: Reason, result: Reversed) -> None:
-    """A dead letter for one row."""
-    result.dead.append(DeadLetter("reverse", part_name(table), key, why.code, why.detail))
+def bury(page: Page, rows: pl.DataFrame, why: Reason, result: Reversed) -> None:
+    """Dead letters for rows."""
+    parts = parts_of(page.table, page.inverses, rows)
+    for at, key in enumerate(rows[KEY]):
+        result.dead.append(DeadLetter("reverse", parts[at], key, why.code, why.detail))

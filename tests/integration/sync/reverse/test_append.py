@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -239,3 +240,37 @@ def test_a_row_that_somebody_else_changed_waits_for_forward(bridge: Bridge) -> N
     newer = {source: version + 1 for source, version in positions.items()}
     assert bridge.bring("sale", positions=newer).done == {"SD1"}
     assert bridge.legacy("SELECT PayMethod, TillNo FROM pos.dbo.Sale WHERE SaleNo = 'SD1'") == [("CARD", 3)]
+
+
+def test_two_at_once_insert_a_row_once(bridge: Bridge, monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = [earn(bridge, member_of(bridge, "crm"), delta) for delta in (1, 2)]
+    real, met = attempt.locate, list[bool]()
+
+    def the_other_is_faster(*arguments: Any) -> Any:
+        found = real(*arguments)
+        if not met:
+            met.append(True)
+            assert bridge.bring("points_ledger", note=False).inserted == 2
+        return found
+
+    monkeypatch.setattr(attempt, "locate", the_other_is_faster)
+    result = bridge.bring("points_ledger")
+    assert (result.done, result.dead, result.later) == (set(map(str, entries)), [], {})
+    listed = ", ".join(f"'R{entry}'" for entry in entries)
+    assert bridge.legacy(f"SELECT COUNT(*) FROM crm.dbo.PointsLedger WHERE RefNo IN ({listed})") == [(2,)]
+
+
+def test_when_everything_is_refused_it_is_no_matter_of_rows(bridge: Bridge) -> None:
+    bridge.legacy("ALTER TABLE crm.dbo.SignIn ADD CONSTRAINT CK_Never CHECK (SignDate < '2026-12-24')")
+    try:
+        member = member_of(bridge, "crm")
+        for _ in range(20):
+            bridge.target(
+                "INSERT INTO sign_in (sign_in_id, member_id, signed_at, channel) VALUES (%s, %s, '2026-12-24', 'APP')",
+                bridge.own_id(), member,
+            )  # fmt: skip
+        with pytest.raises(ServerError) as caught:
+            bridge.bring("sign_in", batch_rows=5)
+        assert caught.value.number == 547
+    finally:
+        bridge.legacy("ALTER TABLE crm.dbo.SignIn DROP CONSTRAINT CK_Never")
