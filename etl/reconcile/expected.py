@@ -84,7 +84,7 @@ class Expectation:
         if outcome.links is not None:
             homes = self.homes(part, outcome.links["source_id"])
             extra.append(outcome.links["source_id"].alias(LINK))
-            links = self.check_links(part, led_home(outcome.links, homes), kept)
+            links = self.check_links(part, led_home(self.born_links(part, outcome.links, kept), homes), kept)
         elif self.plan.defines_members:
             extra.append(pl.lit(None, pl.String).alias(LINK))
         rows = with_all_columns(outcome.rows, self.plan).with_columns(extra)
@@ -127,17 +127,17 @@ class Expectation:
         for reference in part.compiled.member_references:
             name, wanted = reference.target_column, keys[reference.target_column]
             if is_own_id(part, name) and ids_are_kept(part):
-                ids[name] = self.kept_ids(part, frame, wanted)
+                ids[name] = keep_ids(wanted)
             elif is_own_id(part, name):
                 ids[name] = with_placeholders(self.lookup(reference.system, wanted), wanted)
             else:
                 ids[name] = self.lookup(reference.system, wanted)
         return ids
 
-    def kept_ids(self, part: PartPlan, frame: pl.DataFrame, wanted: pl.Series) -> pl.Series:
-        """Ids of members that keep theirs: the legacy id, but for members born on the target."""
-        born = None if self.plan.born is None else self.plan.born.members(part, encode_keys(frame.select(part.part.key)))
-        return keep_ids(wanted) if born is None else pl.select(pl.coalesce(born, keep_ids(wanted))).to_series().alias(wanted.name)
+    def born_links(self, part: PartPlan, links: pl.DataFrame, encoded: pl.Series) -> pl.DataFrame:
+        """Crosswalk entries as they should be: a record of a member born on the target leads there, whatever number it has."""
+        members = None if self.plan.born is None else self.plan.born.members(part, encoded)
+        return links if members is None else links.with_columns(pl.coalesce(members, links["member_id"]).alias("member_id"))
 
     def check_links(self, part: PartPlan, links: pl.DataFrame, encoded: pl.Series) -> Links:
         """Compare crosswalk entries with the members they should lead to."""

@@ -1,8 +1,8 @@
 """Which legacy records deduplication joined into one member, at the instant of a comparison.
 
 The registry is membershift.merge_event: the newest event of a record says which member it belongs to, or that it was taken out
-again. Records of which it says nothing, but whose crosswalk entry is linked by 'dedupe', belong to the member this leads to. So
-an entry that leads elsewhere than the registry says is found, and told as wrong.
+again. Records of which it says nothing, but whose crosswalk entry is linked by 'dedupe', or whose member got a record from sync,
+belong to the member this leads to. So an entry that leads elsewhere than the registry says is found, and told as wrong.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ WHERE e.source_id <> '' AND e.kind IN ('create', 'merge', 'unmerge') AND (r.stat
 NEWEST_FIRST: Final = (
     "SELECT e.system, e.source_id, CASE e.kind WHEN 'unmerge' THEN 0 ELSE e.member_id END {events} ORDER BY e.event_id DESC"
 )
-LINKED: Final = "SELECT source, source_id, member_id FROM {schema}.member_source WHERE linked_by = %s"
+# Sync gives a member further records (a card, an account) where the legacy side needs one: then it has several, as if merged.
+LINKED: Final = """\
+SELECT source, source_id, member_id FROM {schema}.member_source WHERE linked_by = %s OR member_id IN
+    (SELECT member_id FROM {schema}.member_source WHERE linked_by = 'sync')"""
 LONGEST: Final = """\
 SELECT GREATEST(COALESCE((SELECT MAX(LENGTH(source_id)) FROM {state}.merge_event), 1),
     COALESCE((SELECT MAX(LENGTH(source_id)) FROM {schema}.member_source), 1))"""
@@ -41,9 +44,11 @@ READ_ROWS: Final = 100_000
 
 
 def anything_merged(connection: BulkConnection, state_schema: str) -> bool:
-    """Whether deduplication ever joined anything on this target, which may be older than deduplication."""
+    """Whether deduplication or sync ever joined anything on this target, which may be older than either."""
     try:
-        return bool(connection.query(sql("SELECT 1 FROM {state}.merge_event LIMIT 1", {"state": state_schema})))
+        if connection.query(sql("SELECT 1 FROM {state}.merge_event LIMIT 1", {"state": state_schema})):
+            return True
+        return bool(connection.query(sql("SELECT 1 FROM {state}.sync_position LIMIT 1", {"state": state_schema})))
     except ServerError as error:
         if error.number != NO_TABLE:
             raise
