@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import date, datetime, time
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ NOTHING: Final = bytes(WIDTH)
 """Stands for a column that is unknown. No value has it: one in 2**64 would be taken for another."""
 
 
+@lru_cache(maxsize=8192, typed=True)
 def digest(value: Any) -> bytes:
     """The digest of a value as polars gives it. A decimal counts by its value, whatever its zeros; 1 and "1" differ.
 

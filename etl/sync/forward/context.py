@@ -43,7 +43,7 @@ class Limits:
     """
 
     page_rows: int = 2_000
-    member_rows: int = 500
+    member_rows: int = 1_000
     fetch_rows: int = 20_000
     fetches: int = 5
     clock_allowance: timedelta = timedelta(seconds=2)

@@ -36,8 +36,9 @@ def gather_members(work: Work, changes: pl.DataFrame) -> Wanted:
     own = made.rows.unique(LINK, keep="first", maintain_order=True)
     gone_legacy = changes.filter(DELETED)[KEY]
     ended = ids_of(work, gone_legacy).filter(~ids_of(work, gone_legacy).is_in(own[LINK].implode()))
-    joined = new_entries(work, *strangers(work, own))
-    there = work.lookup(system.name, pl.concat([own[LINK].alias("id"), ended.alias("id")])).drop_nulls()
+    found = work.lookup(system.name, pl.concat([own[LINK].alias("id"), ended.alias("id")]))
+    joined = new_entries(work, *strangers(work, own.filter(found.head(own.height).is_null())))
+    there = found.drop_nulls()
     touched = pl.concat([there, joined["member_id"].alias("id")]).unique().to_list()
     known = entries_of(work.context.target, work.context.plan.schema, touched)
     standing = pl.concat(
@@ -70,11 +71,8 @@ def ids_of(work: Work, encoded: pl.Series) -> pl.Series:
     return keys.select(system_key(system, keys.schema[system.key]).alias("id")).to_series()
 
 
-def strangers(work: Work, own: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
+def strangers(work: Work, new: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
     """Rows whose legacy id has no member yet, and the members of those that reverse made."""
-    system = work.part.part.defines_member
-    assert system is not None, "only parts that define members have strangers"
-    new = own.filter(work.lookup(system.name, own[LINK]).is_null())
     targets = born_keys(work.session, work.part, new[LEGACY], there=work.head.born)
     born = {link: int(targets[legacy]) for link, legacy in new.select(LINK, LEGACY).iter_rows() if legacy in targets}
     return new, born
