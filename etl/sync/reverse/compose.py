@@ -110,7 +110,7 @@ def write_place(
     inverse = place.inverse
     wanted: dict[str, pl.Series] = {}
     masks: dict[str, pl.Series] = {}
-    touched = pl.repeat(place.new, len(place.at), dtype=pl.Boolean, eager=True)
+    touched = pl.Series([place.new] * len(place.at), dtype=pl.Boolean)
     for column in inverse.writes:
         if column == CLOCK:
             continue
@@ -128,7 +128,7 @@ def write_place(
             masks[column] = touched
         else:
             sent = [at in decisions and column in decisions[at].send for at in place.at]
-            masks[column] = pl.Series(sent, dtype=pl.Boolean) & differ(now, target, column, 0)
+            masks[column] = pl.Series(sent, dtype=pl.Boolean) & differ(now[column], target[column])
     for flags in list(masks.values()):
         touched = touched | flags
     if CLOCK in inverse.writes:

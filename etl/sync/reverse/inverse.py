@@ -73,6 +73,8 @@ class PartInverse:
                     for name, value in slots.items():
                         before = chosen.get(name, pl.col(name))
                         chosen[name] = pl.when(pl.col(MASK + column)).then(value).otherwise(before)
+            if not chosen:
+                continue
             rows = rows.with_columns(expr.cast(self.slots[name].dtype, strict=False).alias(name) for name, expr in chosen.items())
         return self.with_offsets(rows.select(list(self.slots)))
 
@@ -99,7 +101,7 @@ class PartInverse:
             for name, slot in self.slots.items()
             if slot.column.type_name == "datetimeoffset" and not name.endswith(OFFSET_SUFFIX)
         ]
-        return rows.with_columns(offsets)
+        return rows.with_columns(offsets) if offsets else rows
 
 
 def invert_part(part: PartPlan, zone: str) -> PartInverse:

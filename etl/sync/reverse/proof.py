@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -44,13 +44,21 @@ def find_lost(
         names = [name for name in slots if name not in place.inverse.identity]
         if column not in wanted or not names:
             continue
-        gone = masks[column] & wanted[column].is_not_null() & rows.select(pl.all_horizontal(pl.col(names).is_null())).to_series()
-        for row in gone.arg_true():
+        if not masks[column].any():
+            continue
+        said = zip(masks[column], wanted[column], *(rows[name] for name in names), strict=True)
+        gone = [at for at, (asked, value, *given) in enumerate(said) if asked and value is not None and not any_given(given)]
+        for row in gone:
             slot = place.inverse.slots[names[0]]
             numeric = slot.kind in ("integer", "decimal", "float") and place.inverse.transform_of(column) not in CODES
             code = "out_of_range" if numeric else "no_inverse"
             detail = f"{column} has no form in {slot.column.name} ({declared(slot.column)})"
-            dead.setdefault(int(place.at[int(row)]), Reason(code, detail))
+            dead.setdefault(int(place.at[row]), Reason(code, detail))
+
+
+def any_given(values: Sequence[Any]) -> bool:
+    """Whether any value is there."""
+    return any(value is not None for value in values)
 
 
 def prove(

@@ -22,6 +22,7 @@ from etl.source.extract import canonical_schema, select_list
 from etl.source.session import PlainSession
 from etl.sync.model import KEY
 from etl.sync.reverse import statements
+from etl.sync.reverse.checked import differ
 from etl.sync.reverse.compose import Batch, Composition, Written
 from etl.sync.reverse.decide import Decision
 from etl.sync.reverse.fits import text_limit
@@ -84,12 +85,12 @@ def update_statements(table: Table, written: Written, rows: Sequence[int]) -> tu
     place, frame, slots = written.place, written.frame, written.slots
     key = [table.by_name[name] for name in place.part.part.key]
     names = [name for name in slots.columns if place.inverse.slots[name].column not in key]
-    changed = {name: slots[name] & frame[name].ne_missing(place.frame[name]) for name in names}
+    changed = {name: slots[name] & differ(frame[name], place.frame[name]) for name in names if slots[name].any()}
     values = frame.to_dicts()
     groups: dict[tuple[str, ...], list[Row]] = {}
     touched: list[int] = []
     for row in rows:
-        mine = tuple(name for name in names if changed[name][row])
+        mine = tuple(name for name in changed if changed[name][row])
         if mine:
             groups.setdefault(mine, []).append(values[row])
             touched.append(row)
