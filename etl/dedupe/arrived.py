@@ -5,7 +5,7 @@ A table that was staged again has other chunks, but nearly the same rows. Only r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,10 +20,11 @@ from etl.stage.read import Stage
 @dataclass(frozen=True)
 class Arrived:
     """`rows`: standardised records without a number, new or changed. `unseen`: numbers of kept records that no staged row stands
-    for as they were: changed, when `rows` has their key, else gone."""
+    for as they were: changed, when `rows` has their key, else gone. `held`: chunks that were read, by content hash."""
 
     rows: pl.DataFrame
     unseen: pl.Series
+    held: Mapping[str, pl.DataFrame]
 
 
 NOBODY: Final = pl.Series("record", [], dtype=pl.Int64)
@@ -44,31 +45,25 @@ def read_arrived(stage: Stage, readers: Sequence[PartReader], kept: Kept, staged
     told = [part for part in found if part is not None]
     rows = [part.rows for part in told if part.rows.height]
     unseen = pl.concat([NOBODY, *(part.unseen for part in told)])
-    return Arrived(pl.concat(rows) if rows else nothing_of(kept), unseen)
+    held = {sha256: frame for part in told for sha256, frame in part.held.items()}
+    return Arrived(pl.concat(rows) if rows else nothing_of(kept), unseen, held)
 
 
 def read_part(stage: Stage, reader: PartReader, kept: Kept) -> Arrived | None:
     """The difference of one table. None when the same row stands twice in it."""
     known = kept.staged_rows(reader.system.name)
-    hashes = known[ROW].implode()
-    seen: list[pl.Series] = [pl.Series(ROW, [], dtype=pl.UInt64)]
-    others: list[pl.DataFrame] = []
-    count = 0
-    for frame in raw_rows(stage, reader):
-        seen.append(frame.hash_rows().alias(ROW))
-        others.append(frame.filter(~seen[-1].is_in(hashes)))
-        count += frame.height - others[-1].height
-    unseen = known.filter(~pl.col(ROW).is_in(pl.concat(seen).implode()))["record"]
-    if count != known.height - unseen.len():
+    frames = [stage.read_chunk(chunk, reader.columns) for chunk in reader.table.chunks]
+    seen = pl.concat([frame.hash_rows().alias(ROW) for frame in frames])
+    is_known = seen.is_in(known[ROW].implode())
+    places = pl.Series([0, *(frame.height for frame in frames)]).cum_sum()
+    rows = pl.concat(
+        frame.filter(~is_known.slice(first, frame.height)) for frame, first in zip(frames, places.to_list(), strict=False)
+    )
+    unseen = known.filter(~pl.col(ROW).is_in(seen.filter(is_known).implode()))["record"]
+    if is_known.sum() != known.height - unseen.len():
         return None
-    rows = pl.concat(others)
-    return Arrived(reader.standardise(rows) if rows.height else nothing_of(kept), unseen)
-
-
-def raw_rows(stage: Stage, reader: PartReader) -> Iterable[pl.DataFrame]:
-    """The staged rows of a table, a chunk at a time."""
-    for chunk in reader.table.chunks:
-        yield stage.read_chunk(chunk, reader.columns)
+    held = {chunk.sha256: frame for chunk, frame in zip(reader.table.chunks, frames, strict=True)}
+    return Arrived(reader.standardise(rows) if rows.height else nothing_of(kept), unseen, held)
 
 
 def nothing_of(kept: Kept) -> pl.DataFrame:

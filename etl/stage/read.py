@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from etl.stage.manifest import Manifest, TableEntry, open_manifest
 
 SLICE_ROWS: Final = 50_000
 _BLOCK: Final = 1 << 20
+NOTHING_HELD: Final[Mapping[str, pl.DataFrame]] = {}
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,10 @@ class StagedTable:
 class Stage:
     """The stage of one configuration, for reading. Chunks that are not done are never seen."""
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, held: Mapping[str, pl.DataFrame] = NOTHING_HELD) -> None:
         self._folder = folder
         self._manifest = manifest
+        self._held = held
 
     def tables(self) -> list[StagedTable]:
         """Every table begun, by name."""
@@ -87,6 +89,9 @@ class Stage:
 
         Raises RefusedError when the file is not the one that was staged.
         """
+        held = self._held.get(chunk.sha256)
+        if held is not None and columns is not None and set(columns) <= set(held.columns):
+            return held.select(columns)
         with read_personal_file(chunk.path) as file:
             refuse_other_file(chunk, hash_of(file))
             file.seek(0)
@@ -107,6 +112,10 @@ class Stage:
                 yield pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in schema.types], schema=schema)
                 return
             yield from parquet.iter_batches(batch_size=rows, columns=names, use_threads=False)
+
+    def holding(self, frames: Mapping[str, pl.DataFrame]) -> Stage:
+        """The same stage, of which some chunks were read already: frames by content hash, for `read_chunk`."""
+        return Stage(self._folder, self._manifest, frames)
 
     def _describe(self, entry: TableEntry) -> StagedTable:
         chunks = self._manifest.chunks(entry.name)
