@@ -19,6 +19,7 @@ from etl.sync.forward.context import MEMBERS
 from etl.sync.forward.crosswalk import add_entries, end_entries, join_records
 from etl.sync.forward.gather_members import gather_members
 from etl.sync.forward.gather_rows import gather_rows
+from etl.sync.forward.later_changes import put_off
 from etl.sync.forward.lineage import renew_lineage
 from etl.sync.forward.merged_rows import Merging, merge_row
 from etl.sync.forward.positions import Reached, move
@@ -101,14 +102,24 @@ def merge_page(work: Work, wanted: Wanted, counts: Counts) -> list[FoundConflict
     there = {row[KEY]: row for row in read_rows(target, schema, plan, rows).iter_rows(named=True)}
     bases = read_bases(target, state, plan.target, kept, rows[KEY].to_list(), lock=True)
     merging = Merging(work.table, work.context.limits.clock_allowance)
+    outcomes = {
+        str(row[KEY]): merge_row(merging, row, there.get(row[KEY]), bases.get(row[KEY]), wanted.returned.get(row[KEY], {}))
+        for row in rows.iter_rows(named=True)
+    }
+    at_risk = {
+        key
+        for key, merged in outcomes.items()
+        if merged is not None and key in there and (merged.write or merged.base != bases.get(key))
+    }
+    later = put_off(work.context, wanted.sources, at_risk) if at_risk else set()
     conflicts: list[FoundConflict] = []
     in_step: list[dict[str, Any]] = []
     dirty: list[dict[str, Any]] = []
     changed: dict[str, RowBase] = {}
     for row in rows.iter_rows(named=True):
         key = str(row[KEY])
-        merged = merge_row(merging, row, there.get(key), bases.get(key), wanted.returned.get(key, {}))
-        if merged is None:
+        merged = outcomes[key]
+        if merged is None or key in later:
             counts.held += 1
             continue
         conflicts += of_merge("forward", plan.target, key, merged.conflicts, values_of(work, row), merged.before)

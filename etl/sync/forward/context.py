@@ -55,7 +55,7 @@ class Limits:
 class ForwardContext:
     """Of one thread. `target` is its own connection, outside a transaction. `last_changed`: columns that say when a row changed,
     by legacy table, where the mapping does not. `unique_keys`: of each target table, the primary key first. `looked`: when tables
-    without anything better were read last (time.monotonic)."""
+    without anything better were read last (time.monotonic). `put_off`: how often rows had to wait (later_changes.py)."""
 
     settings: Settings
     plan: SyncPlan
@@ -68,6 +68,7 @@ class ForwardContext:
     last_changed: Mapping[SourceTable, str] = field(default_factory=dict)
     unique_keys: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
     looked: dict[str, float] = field(default_factory=dict)
+    put_off: dict[str, int] = field(default_factory=dict)
 
     def close(self) -> None:
         """Let go of the sessions with the source."""

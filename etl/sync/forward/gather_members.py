@@ -16,6 +16,7 @@ from etl.reconcile.expected import SYSTEM
 from etl.reconcile.merged import as_records as for_golden
 from etl.reconcile.plan import decode_keys, encode_keys
 from etl.sync.forward.crosswalk import entries_of
+from etl.sync.forward.later_changes import ReadFrom, read_from
 from etl.sync.forward.newcomers import new_entries
 from etl.sync.forward.records import NOBODY, Records, as_records, read_elsewhere, returned_of
 from etl.sync.forward.transform import LEGACY, LINK, Transformed, born_keys, transform
@@ -54,6 +55,7 @@ def gather_members(work: Work, changes: pl.DataFrame) -> Wanted:
         returned=returned_by_member(read, standing),
         gone=members_frame(work, [member for member in there.unique().to_list() if member not in left]),
         gone_legacy=gone_legacy,
+        sources=sources_of(read, standing),
         letters=repeated(work, made, own),
         joined=joined,
         known=known,
@@ -88,7 +90,17 @@ def read_records(work: Work, own: pl.DataFrame, standing: pl.DataFrame) -> Recor
     returned = dict(returned_of(work, own[LEGACY]))
     for part in elsewhere:
         returned |= part.returned
-    return Records(pl.concat([mine, *(part.rows for part in elsewhere)]), returned)
+    sources = [(work, mine), *(source for part in elsewhere for source in part.sources)]
+    return Records(pl.concat([mine, *(part.rows for part in elsewhere)]), returned, tuple(sources))
+
+
+def sources_of(read: Records, standing: pl.DataFrame) -> tuple[ReadFrom, ...]:
+    """Where the records were read, each under the KEY of its member."""
+    owners = standing.select(
+        pl.col("system").alias(SYSTEM), pl.col("source_id").alias(LINK), pl.col("member_id").cast(pl.String).alias(KEY)
+    )
+    found = (read_from(work, rows.join(owners, on=[SYSTEM, LINK], how="inner")) for work, rows in read.sources)
+    return tuple(source for source in found if source is not None)
 
 
 def make_members(work: Work, records: pl.DataFrame, standing: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

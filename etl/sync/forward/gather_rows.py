@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from etl.sync.forward.later_changes import read_from
 from etl.sync.forward.records import returned_of
 from etl.sync.forward.transform import LEGACY, Ensure, born_keys, target_keys, transform
 from etl.sync.forward.wanted import Wanted
@@ -22,12 +23,14 @@ def gather_rows(work: Work, changes: pl.DataFrame, ensure: Ensure | None) -> Wan
     name = work.part.part.name
     totals = returned_of(work, rows[LEGACY])
     returned = {key: totals[name, legacy] for key, legacy in rows.select(KEY, LEGACY).iter_rows() if (name, legacy) in totals}
+    source = read_from(work, rows)
     return Wanted(
         made=made,
         rows=rows.select(*work.plan.schema.names(), KEY),
         returned=returned,
         gone=gone.join(rows, on=KEY, how="anti").select(*work.plan.key, KEY),
         gone_legacy=gone_legacy,
+        sources=() if source is None else (source,),
         letters=tuple(
             DeadLetter("forward", name, key, "duplicate_key", "another legacy row makes the same target row")
             for key in made.rows.join(rows, on=LEGACY, how="anti")[LEGACY]

@@ -33,10 +33,11 @@ Returned = Mapping[str, Mapping[str, Decimal]]
 @dataclass(frozen=True)
 class Records:
     """Rows of legacy records: the table's columns, LEGACY, LINK and SYSTEM; `member_id` is not settled yet. `returned`: by
-    (system, legacy key)."""
+    (system, legacy key). `sources`: with what each part's rows were read."""
 
     rows: pl.DataFrame
     returned: Mapping[tuple[str, str], Mapping[str, Decimal]]
+    sources: tuple[tuple[Work, pl.DataFrame], ...] = ()
 
 
 def read_elsewhere(work: Work, wanted: pl.DataFrame) -> Iterator[Records]:
@@ -72,7 +73,7 @@ def read_by_id(work: Work, ids: pl.Series) -> Records:
         work.plan, work.part, frame, work.lookup, work.beside, own=pl.Series([NOBODY] * frame.height, dtype=pl.Int64)
     )
     rows = as_records(work, made.rows).filter(pl.col(LINK).is_in(ids.implode()))
-    return Records(rows, returned_of(work, rows[LEGACY]))
+    return Records(rows, returned_of(work, rows[LEGACY]), ((work, rows),))
 
 
 def read_rows_by_key(work: Work, encoded: pl.Series) -> pl.DataFrame:

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 from etl.errors import SourceError
 from etl.source.connect import Snapshot, Source
+from etl.source.session import Session
 
 
 class Sessions:
@@ -16,6 +17,7 @@ class Sessions:
         self.source = source
         self._open: dict[str, tuple[ExitStack, Snapshot]] = {}
         self._busy: set[str] = set()
+        self._live: dict[str, Session] = {}
 
     @contextmanager
     def at_now(self, database: str) -> Iterator[Snapshot]:
@@ -39,10 +41,24 @@ class Sessions:
         finally:
             self._busy.discard(database)
 
+    def live(self, database: str) -> Session:
+        """A connection that sees what is committed at each read, whatever the snapshots see. Raises ServerError."""
+        if database in self._live:
+            try:
+                self._live[database].query("SELECT 1")
+            except SourceError:
+                self._live.pop(database).close()
+        if database not in self._live:
+            self._live[database] = self.source.retrying(lambda: self.source.open_bulk(database))
+        return self._live[database]
+
     def close(self) -> None:
         """Close all of them."""
         for database in list(self._open):
             self._drop(database)
+        for session in self._live.values():
+            session.close()
+        self._live.clear()
 
     def _take(self, database: str) -> Snapshot:
         """The connection that is kept; one that broke while idle is replaced."""

@@ -11,6 +11,7 @@ import polars as pl
 
 from etl.dedupe.result import LINEAGE_SCHEMA
 from etl.sync.forward.crosswalk import ENTRY_SCHEMA
+from etl.sync.forward.later_changes import ReadFrom
 from etl.sync.forward.transform import Transformed
 from etl.sync.model import DeadLetter
 
@@ -30,6 +31,8 @@ class Wanted:
     """`rows`: target rows as the legacy side has them (s): the table's columns and KEY, each once. `returned`: what reverse has
     added to the counters of each (R), by KEY. `gone`: KEY and the key's columns of rows that no legacy row stands for any more.
 
+    `sources`: where the legacy rows behind them were read, and when.
+
     Of members: `joined` entries that newcomers get, `known` the entries of their members so far, `ended` legacy ids whose entry
     ends, `told` where the values of golden records come from, `merged` members that have golden records, or had.
     """
@@ -39,6 +42,7 @@ class Wanted:
     returned: Mapping[str, Mapping[str, Decimal]]
     gone: pl.DataFrame
     gone_legacy: pl.Series
+    sources: tuple[ReadFrom, ...] = ()
     letters: tuple[DeadLetter, ...] = ()
     joined: pl.DataFrame = field(default_factory=no_entries)
     known: pl.DataFrame = field(default_factory=no_entries)

@@ -8,8 +8,13 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
-from etl.sync.base import read_bases
+from etl.sync.base import read_bases, write_bases
+from etl.sync.digest import digest
+from etl.sync.forward import both
+from etl.sync.forward.gather_members import gather_members
 from etl.sync.forward.round import forward_round
+from etl.sync.forward.wanted import Wanted
+from etl.sync.forward.work import Work
 from tests.integration.sync.forward.support import Sides, following
 
 CARD = (
@@ -170,7 +175,35 @@ def test_consents_taken_back_on_either_side_are_taken_back(sides: Sides) -> None
         f"UPDATE dbo.Consent SET Source = 'X' WHERE ConsentId = {first}",
         f"UPDATE dbo.Consent SET Granted = 0 WHERE ConsentId = {second}",
     )
-    assert sides.run("crm")["consent"].conflicts == 0
+    assert sides.run("crm")["consent"].conflicts == 1
     found = "SELECT granted, source, kind FROM consent WHERE consent_id = %s"
-    assert sides.rows(found, first)[0][:2] == (0, "X")
+    assert sides.rows(found, first)[0][0] == 0
+    assert sides.rows(found, first)[0][1] != "X"  # by whom and how it was given belongs to the answer that stands
     assert sides.rows(found, second)[0][::2] == (0, "T")
+
+
+def test_a_row_that_reverse_wrote_meanwhile_is_not_set_back(sides: Sides, member: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forward has read the legacy row; then reverse brings the target's new name to it, and notes it as common to both."""
+    sides.legacy("crm", f"UPDATE dbo.Member SET StoreCode = 'S002' WHERE MemberId = {member}")
+    sides.target.execute("UPDATE member SET name = '新名' WHERE member_id = %s", (member,))
+    gather = gather_members
+    state, table = sides.settings.target.state_schema, sides.context.plan.table("member")
+
+    def gather_then_reverse(work: Work, changes: pl.DataFrame) -> Wanted:
+        wanted = gather(work, changes)
+        sides.legacy("crm", f"{OURS} UPDATE dbo.Member SET Name = N'新名' WHERE MemberId = {member}")
+        base = read_bases(sides.target, state, "member", table.kept, [str(member)])[str(member)]
+        with sides.target.transaction():
+            hashes = {**base.hashes, "name": digest("新名"), "name_key": digest(one(sides, member, "name_key")[0])}
+            common = replace(base, hashes=hashes)
+            write_bases(sides.target, state, "member", table.kept, {str(member): common})
+            mark = "UPDATE member SET synced_at = updated_at, updated_at = updated_at WHERE member_id = %s"
+            sides.target.execute(mark, (member,))
+        return wanted
+
+    monkeypatch.setattr(both, "gather_members", gather_then_reverse)
+    assert sides.run("crm")["member"].held == 1
+    assert one(sides, member, "name") == ("新名",)
+    monkeypatch.undo()
+    assert sides.run("crm")["member"].written == 1
+    assert one(sides, member, "name", "store_code") == ("新名", "S002")
