@@ -34,7 +34,8 @@ from etl.sync.reverse.write_back import WriteResult, transaction, write_batch
 
 @dataclass(frozen=True)
 class Page:
-    """What all batches of a page share. `errors`: what the server refused single rows with."""
+    """What all batches of a page share. `errors`: what the server refused single rows with; `blocked`: locks that were waited for
+    in vain."""
 
     context: ReverseContext
     table: SyncTable
@@ -43,14 +44,16 @@ class Page:
     records: Records
     beside: Beside
     errors: list[ServerError] = field(default_factory=list)
+    blocked: list[ServerError] = field(default_factory=list)
 
 
-def attempt(page: Page, rows: pl.DataFrame, result: Reversed) -> None:
-    """Bring one batch over; `result` learns of it once it is committed. Raises ServerError, and then nothing of it counts."""
+def attempt(page: Page, rows: pl.DataFrame, result: Reversed, wait_ms: int) -> None:
+    """Bring one batch over; `result` learns of it once it is committed. `wait_ms`: how long to wait for a lock. Raises
+    ServerError, and then nothing of it counts."""
     context, table = page.context, page.table
     members = rows[table.plan.key[0]] if table.plan.defines_members else None
     batch = Batch(table, rows, members, reference_keys(page, rows), Tools(page.records.lookup, page.beside, context.survive))
-    with transaction(context.source, context.lock_wait_ms) as session:
+    with transaction(context.source, wait_ms) as session:
         located = locate(page, session, rows)
         images = read_images(table.plan, located.places, [place.frame for place in located.places], members, batch.tools)
         located, images = without_coincidences(page, batch, located, images)

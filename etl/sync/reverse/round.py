@@ -30,6 +30,10 @@ UNREACHABLE: Final = frozenset({20002, 20008, 20009, 20012, 20013, 20014})
 """There is no server: nothing can be done until there is one."""
 
 ALL_REFUSED: Final = 20
+SHORT_WAIT_MS: Final = 100
+BLOCKED_A_PAGE: Final = 12
+"""Halving 200 rows down to the one that is blocked takes eight."""
+
 REFUSED: Final = "refused_by_server"
 LOOKUP_ROWS: Final = 50_000
 
@@ -112,24 +116,31 @@ def reference_columns(page: Page, system: str) -> list[str]:
     ]
 
 
-def send(page: Page, rows: pl.DataFrame, result: Reversed, *, again: bool = True) -> None:
+def send(page: Page, rows: pl.DataFrame, result: Reversed, *, again: bool = True, wait_ms: int | None = None) -> None:
     """One batch; in halves where it fails because of a row. A key that is there already may be that of another sync that does the
-    same: looked at once more, its row is found. Raises ServerError for what is no matter of rows."""
+    same: looked at once more, its row is found. A row that cannot be inserted because somebody holds its place is found in the
+    same way, without waiting long again; a table that is held whole is not searched. Raises ServerError for what is no matter of
+    rows."""
     try:
-        attempt(page, rows, result)
+        attempt(page, rows, result, page.context.lock_wait_ms if wait_ms is None else wait_ms)
     except ServerError as error:
         if error.number in UNREACHABLE:
             raise
-        if waits(error):
+        if error.number in LOCK_NUMBERS and rows.height > 1 and len(page.blocked) < BLOCKED_A_PAGE:
+            page.blocked.append(error)
+            half = rows.height // 2
+            send(page, rows[:half], result, again=again, wait_ms=SHORT_WAIT_MS)
+            send(page, rows[half:], result, again=again, wait_ms=SHORT_WAIT_MS)
+        elif waits(error):
             result.later.update(dict.fromkeys(rows[KEY], "lost" if is_lost(error) else "locked"))
         elif error.number in CAUSES:
             raise
         elif error.number in DUPLICATE_KEYS and again:
-            send(page, rows, result, again=False)
+            send(page, rows, result, again=False, wait_ms=wait_ms)
         elif rows.height > 1:
             half = rows.height // 2
-            send(page, rows[:half], result, again=again)
-            send(page, rows[half:], result, again=again)
+            send(page, rows[:half], result, again=again, wait_ms=wait_ms)
+            send(page, rows[half:], result, again=again, wait_ms=wait_ms)
         else:
             bury(page, rows, Reason(REFUSED, f"SQL Server error {error.number}"), result)
             page.errors.append(error)

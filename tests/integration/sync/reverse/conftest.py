@@ -19,11 +19,11 @@ from etl.sync.reverse.legacy_tables import ensure_legacy_tables
 from etl.target.connect import connect_bulk
 from fixtures.data.fill import create_legacy_tables, fill_legacy
 from fixtures.data.generate import generate
-from fixtures.legacy_server.launcher import start_legacy_server, stop_legacy_server
+from fixtures.legacy_server.launcher import Login, start_legacy_server, stop_legacy_server
 from fixtures.target import TargetServer
 from migrations.schema.commands import schema_up
 from tests.conftest import drop_schemas
-from tests.integration.sync.reverse.support import Bridge, open_work
+from tests.integration.sync.reverse.support import READER, Bridge, open_work
 
 MEMBERS = 60
 
@@ -32,7 +32,8 @@ MEMBERS = 60
 def both(target_server: TargetServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bridge]:
     """Everything moved once, all of it in step, our tables on the legacy side."""
     folder = tmp_path_factory.mktemp("reverse")
-    shop = start_legacy_server(folder / "shop", password=secrets.token_urlsafe(12), databases=())
+    password = secrets.token_urlsafe(12)
+    shop = start_legacy_server(folder / "shop", password=password, databases=(), logins=(Login(READER, password),))
     target = TargetSettings(url=SecretStr(target_server.url), schema="reverse_m", state_schema="reverse_s")
     settings = Settings(
         source=SourceSettings(url=SecretStr(shop.url), databases=("crm", "pos", "ecom"), retries=1),

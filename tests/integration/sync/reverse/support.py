@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +11,9 @@ import polars as pl
 
 from etl.reconcile.merged import read_survive
 from etl.settings import Settings
+from etl.source.address import address_of
 from etl.source.connect import Source
+from etl.source.session import open_plain
 from etl.sync.base import RowBase, read_bases, write_bases
 from etl.sync.capture.sweep import sweep_dirty
 from etl.sync.digest import digest
@@ -22,6 +25,7 @@ from etl.target.bulk import BulkConnection
 from etl.target.connect import connect_bulk
 
 FIRST_OWN_ID = 2**52
+READER = "reader"
 
 
 @dataclass
@@ -122,3 +126,13 @@ class Bridge:
 def open_work(settings: Settings) -> BulkConnection:
     """A connection of sync's own."""
     return connect_bulk(settings.target)
+
+
+@contextmanager
+def somebody(bridge: Bridge) -> Iterator[Any]:
+    """Another session of the legacy side."""
+    session = open_plain(bridge.settings.source, address_of(bridge.settings.source))
+    try:
+        yield session
+    finally:
+        session.close()

@@ -11,7 +11,7 @@ import pytest
 from etl.source.errors import ServerError
 from etl.sync.reverse import attempt, write_back
 from etl.sync.reverse.legacy_tables import entries_by_target
-from tests.integration.sync.reverse.support import Bridge
+from tests.integration.sync.reverse.support import Bridge, somebody
 
 CHINA = timezone(timedelta(hours=8))
 LEDGER = (
@@ -168,11 +168,12 @@ def test_what_a_legacy_row_cannot_say_is_told_and_not_written(bridge: Bridge) ->
     bridge.target(SALE, "SC3", member, "DONE", 0, 9)  # not what total and discount come to
     bridge.target(SALE, "sc4", member, "DONE", 0, 10)  # a number is kept in upper case
     bridge.target(SALE, "SC5" + "x" * 22, member, "DONE", 0, 10)
+    bridge.target(SALE.replace("'S0001'", "NULL"), "SC6", member, "DONE", 0, 10)
     bridge.target(LINE, "EX1", 1, "1")  # no order, since behind the E stands no number: a sale of the tills
     result = bridge.bring("sale")
     assert {letter.key: letter.reason for letter in result.dead} == {
         "SC1": "cannot_hold", "SC2": "cannot_hold", "SC3": "not_reversible", "sc4": "not_reversible",
-        "SC5" + "x" * 22: "too_long",
+        "SC5" + "x" * 22: "too_long", "SC6": "null_not_allowed",
     }  # fmt: skip
     assert not any("REFUNDED" in letter.detail for letter in result.dead)
     assert bridge.legacy("SELECT COUNT(*) FROM pos.dbo.Sale WHERE SaleNo LIKE 'SC%'") == [(0,)]
@@ -258,6 +259,20 @@ def test_two_at_once_insert_a_row_once(bridge: Bridge, monkeypatch: pytest.Monke
     assert (result.done, result.dead, result.later) == (set(map(str, entries)), [], {})
     listed = ", ".join(f"'R{entry}'" for entry in entries)
     assert bridge.legacy(f"SELECT COUNT(*) FROM crm.dbo.PointsLedger WHERE RefNo IN ({listed})") == [(2,)]
+
+
+def test_a_place_that_somebody_holds_stops_no_other(bridge: Bridge) -> None:
+    for number in range(4):
+        bridge.target(SALE, f"SE{number}", None, "DONE", 0, 10)
+    with somebody(bridge) as session:
+        session.execute(
+            "BEGIN TRAN; INSERT INTO pos.dbo.Sale (SaleNo, StoreCode, TillNo, SoldAt, Total) "
+            "VALUES ('SE2', 'S1', 1, GETDATE(), 1)"
+        )
+        result = bridge.bring("sale", lock_wait_ms=100)
+        session.execute("ROLLBACK TRAN")
+    assert (result.later, result.inserted) == ({"SE2": "locked"}, 3)
+    assert bridge.bring("sale").done == {"SE2"}
 
 
 def test_when_everything_is_refused_it_is_no_matter_of_rows(bridge: Bridge) -> None:

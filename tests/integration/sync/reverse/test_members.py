@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from etl.reconcile.merged import read_survive
-from etl.source.address import address_of
-from etl.source.session import open_plain
+from etl.source.connect import open_source
 from etl.sync.base import RowBase, read_bases, write_bases
 from etl.sync.capture.sweep import sweep_dirty
 from etl.sync.digest import digest
@@ -23,7 +22,7 @@ from etl.sync.reverse.model import ReverseContext
 from etl.sync.reverse.records import Records
 from etl.sync.reverse.round import open_page
 from etl.sync.reverse.write_back import transaction
-from tests.integration.sync.reverse.support import Bridge
+from tests.integration.sync.reverse.support import READER, Bridge, somebody
 
 SINGLE = (
     "SELECT m.member_id FROM member m JOIN member_source s ON s.member_id = m.member_id WHERE m.origin = %s "
@@ -43,16 +42,6 @@ def single(bridge: Bridge, origin: str, at: int) -> int:
 def crm(bridge: Bridge, member: int, columns: str) -> tuple[Any, ...]:
     """A row of crm.dbo.Member."""
     return bridge.legacy(f"SELECT {columns} FROM crm.dbo.Member WHERE MemberId = {member}")[0]
-
-
-@contextmanager
-def somebody(bridge: Bridge) -> Iterator[Any]:
-    """Another session of the legacy side."""
-    session = open_plain(bridge.settings.source, address_of(bridge.settings.source))
-    try:
-        yield session
-    finally:
-        session.close()
 
 
 def test_a_change_reaches_the_legacy_row_and_nothing_else_of_it(bridge: Bridge) -> None:
@@ -284,5 +273,12 @@ def test_deleted_rows_are_deleted_unless_somebody_changed_them(bridge: Bridge) -
     assert delete_rows(context, table, [str(keys[0])]).done == {str(keys[0])}
 
 
-def test_an_administrator_lacks_no_right(bridge: Bridge) -> None:
+def test_a_login_that_only_reads_is_told_what_to_grant(bridge: Bridge) -> None:
     assert missing_rights(bridge.source, bridge.plan) == ()
+    url = bridge.settings.source.url.get_secret_value().replace("sa:", f"{READER}:")
+    with open_source(bridge.settings.source.model_copy(update={"url": SecretStr(url)})) as reader:
+        plan = replace(bridge.plan, settings=bridge.settings.model_copy(update={"source": reader.settings}))
+        grants = missing_rights(reader, plan)
+    assert "USE [crm]; GRANT INSERT, UPDATE, DELETE ON [crm].[dbo].[Member] TO [reader]" in grants
+    assert "USE [pos]; GRANT INSERT, UPDATE, DELETE ON [pos].[dbo].[membershift_row] TO [reader]" in grants
+    assert not any("Campaign" in grant for grant in grants)  # nothing is written back there
