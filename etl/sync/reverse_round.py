@@ -6,9 +6,10 @@ The order is what makes a kill at any point harmless: a row that was sent and no
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 import polars as pl
@@ -27,7 +28,7 @@ from etl.sync.capture.sweep import sweep_dirty
 from etl.sync.capture.tail import SentImages, tail_pass
 from etl.sync.capture.watermark import low_watermark
 from etl.sync.dead_letters import settle_dead_letters, write_dead_letters
-from etl.sync.digest import digest
+from etl.sync.digest import digest, pack
 from etl.sync.model import KEY, Counts, DirtyRows
 from etl.sync.plan import SyncPlan, SyncTable
 from etl.sync.reverse.model import ReverseContext, Reversed
@@ -42,7 +43,8 @@ PAGE_ROWS: Final = 500
 @dataclass
 class ReverseSync:
     """Of one thread. `scan`, `mark` and `sweeper` are connections of their own: pages are read on one while rows are marked on
-    another. `watermarks`: how far each table is, in microseconds since 1970 (UTC)."""
+    another. `watermarks`: how far each table is, in microseconds since 1970 (UTC). `sent_keys`: what was sent since deletes were
+    looked for last: a row inserted, sent and deleted in between is there at neither time."""
 
     settings: Settings
     plan: SyncPlan
@@ -53,8 +55,9 @@ class ReverseSync:
     survive: Survive
     watermarks: dict[str, int] = field(default_factory=dict)
     sent: dict[str, SentImages] = field(default_factory=dict)
+    sent_keys: dict[str, set[str]] = field(default_factory=dict)
     last_tail: float = 0.0
-    tail_since: int | None = None
+    tail_since: int = 0
 
     @property
     def tables(self) -> tuple[SyncTable, ...]:
@@ -78,6 +81,7 @@ def open_reverse(settings: Settings, plan: SyncPlan, source: Source) -> ReverseS
         position = positions.get(reverse_name(table.name))
         made.watermarks[table.name] = position.value if position is not None else 0
         made.sent[table.name] = SentImages()
+    made.tail_since = min(made.watermarks.values(), default=0)
     return made
 
 
@@ -91,8 +95,8 @@ def reverse_round(sync: ReverseSync) -> dict[str, Counts]:
         since = sync.watermarks[table.name]
         pages = scan_dirty(sync.scan, sync.plan.schema, table, since, PAGE_ROWS)
         counts[table.name], waiting = carry_over(sync, context, table, pages)
-        reached = low.advance(since) if waiting is None else max(since, min(low.advance(since), waiting))
-        if reached > since:
+        reached = low.advance(since, waiting)
+        if reached != since:
             note_watermark(sync, table, reached)
     return counts
 
@@ -103,12 +107,12 @@ def tail_round(sync: ReverseSync) -> dict[str, Counts]:
     low = low_watermark(sync.scan)
     since = sync.tail_since
     counts: dict[str, Counts] = {}
-    if since is not None:
-        for table in sync.tables:
-            pages = tail_pass(sync.sweeper, sync.plan.schema, table, since, sync.sent[table.name])
-            counts[table.name], _ = carry_over(sync, context, table, list(pages))
-            sync.sent[table.name].forget(since)
-    sync.tail_since = low.advance(since or 0) or since
+    for table in sync.tables:
+        known = partial(packed_bases, sync, table) if table.rules.mode == "both" else None
+        pages = tail_pass(sync.sweeper, sync.plan.schema, table, since, sync.sent[table.name], known)
+        counts[table.name], _ = carry_over(sync, context, table, list(pages))
+        sync.sent[table.name].forget(since)
+    sync.tail_since = low.advance(since)
     sync.last_tail = time.monotonic()
     return counts
 
@@ -120,6 +124,12 @@ def sweep_round(sync: ReverseSync) -> dict[str, Counts]:
     for table in sync.tables:
         counts[table.name], _ = carry_over(sync, context, table, sweep_dirty(sync.sweeper, sync.plan.schema, table, PAGE_ROWS))
     return counts
+
+
+def packed_bases(sync: ReverseSync, table: SyncTable, keys: Sequence[str]) -> dict[str, bytes]:
+    """What both sides last had in common, for rows that this process has not sent itself."""
+    found = read_bases(sync.mark, sync.plan.state_schema, table.name, table.kept, keys)
+    return {key: pack(table.kept, dict(base.hashes)) for key, base in found.items()}
 
 
 def reverse_context(sync: ReverseSync) -> ReverseContext:
@@ -141,12 +151,15 @@ def carry_over(
     that has to be looked at again (microseconds), None when there is none."""
     counts, waiting = Counts(), None
     for found in pages:
-        page, bases = with_bases(sync, table, found)
+        fresh = sync.sent[table.name].not_sent(table, found.rows)
+        page, bases = with_bases(sync, table, replace(found, rows=fresh))
         result = reverse_rows(context, page, bases)
-        note_sent(sync, table, page, bases, result)
+        result.done |= set(found.rows[KEY]) - set(fresh[KEY])  # sent before, and locked when they were to be marked
+        marked = note_sent(sync, table, found, bases, result)
         sync.sent[table.name].remember(table, page.rows.filter(pl.col(KEY).is_in(list(result.done))))
+        sync.sent_keys.setdefault(table.name, set()).update(result.done)
         count(counts, result)
-        left = page.rows.filter(pl.col(KEY).is_in([*result.later, *result.held]))
+        left = found.rows.filter(~pl.col(KEY).is_in([*marked, *result.dead_keys()]))
         if not left.is_empty():
             earliest = microseconds(left[UPDATED_AT].min())  # type: ignore[arg-type]  # a column of times has a time as least
             waiting = earliest if waiting is None else min(waiting, earliest)
@@ -183,14 +196,15 @@ def read_times(sync: ReverseSync, table: SyncTable, page: DirtyRows) -> pl.DataF
     return pl.concat(frames)
 
 
-def note_sent(sync: ReverseSync, table: SyncTable, page: DirtyRows, bases: Mapping[str, RowBase], result: Reversed) -> None:
+def note_sent(sync: ReverseSync, table: SyncTable, page: DirtyRows, bases: Mapping[str, RowBase], result: Reversed) -> list[str]:
     """One target transaction: marks, values that the legacy side holds more coarsely, bases, dead letters. Rows are locked before
-    their bases, as forward does."""
+    their bases, as forward does. Returns the keys that were marked."""
     state = sync.plan.state_schema
     done = page.rows.filter(pl.col(KEY).is_in(list(result.done)))
+    marked: list[str] = []
     with marking(sync.mark):
         if not done.is_empty():
-            mark_in_step(sync.mark, sync.plan.schema, table, done.select(KEY, UPDATED_AT))
+            marked = mark_in_step(sync.mark, sync.plan.schema, table, done.select(KEY, UPDATED_AT))
         taken = take_echoes(sync, table, page, result)
         if table.rules.mode == "both":
             note_bases(sync, table, page, bases, result, taken)
@@ -198,6 +212,7 @@ def note_sent(sync: ReverseSync, table: SyncTable, page: DirtyRows, bases: Mappi
         if result.done:
             for part in table.plan.parts:
                 settle_dead_letters(sync.mark, state, "reverse", part.part.name, result.done)
+    return marked
 
 
 def take_echoes(sync: ReverseSync, table: SyncTable, page: DirtyRows, result: Reversed) -> set[str]:
@@ -260,10 +275,10 @@ def note_bases(
 
 
 def note_watermark(sync: ReverseSync, table: SyncTable, reached: int) -> None:
-    """Once in a while it is enough: after a restart a little is read again."""
+    """What is noted is not past the tail pass: after a restart that has to go on from there too."""
     sync.watermarks[table.name] = reached
     with sync.mark.transaction():
-        write_position(sync.mark, sync.plan.state_schema, reverse_name(table.name), reached)
+        write_position(sync.mark, sync.plan.state_schema, reverse_name(table.name), min(reached, sync.tail_since or reached))
 
 
 def count(counts: Counts, result: Reversed) -> None:

@@ -21,6 +21,7 @@ from etl.progress import Progress
 from etl.settings import Settings
 from etl.source.connect import Source, open_source
 from etl.source.errors import ServerError as LegacyError
+from etl.sync.deletes import delete_round
 from etl.sync.forward.context import Match, nobody_known, open_forward
 from etl.sync.forward.round import forward_round
 from etl.sync.lock import hold_sync_lock
@@ -143,13 +144,16 @@ def reverse_loop(running: Running, plan: SyncPlan, source: Source) -> None:
     @contextmanager
     def opened() -> Iterator[Round]:
         sync = open_reverse(running.settings, plan, source)
-        swept = -running.settings.sync.sweep_s
+        swept = looked = -1e9
 
         def one_round() -> dict[str, Counts]:
-            nonlocal swept
+            nonlocal swept, looked
             if time.monotonic() - swept >= running.settings.sync.sweep_s:
                 swept = time.monotonic()
                 return sweep_round(sync)
+            if time.monotonic() - looked >= running.settings.sync.deletes_s:
+                looked = time.monotonic()
+                return delete_round(sync)
             if time.monotonic() - sync.last_tail >= running.settings.sync.tail_s:
                 running.stats.add(REVERSE, tail_round(sync))
             return reverse_round(sync)
