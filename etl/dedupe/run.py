@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 
 from etl.dedupe.arrive import run_arrivals
 from etl.dedupe.clock import Clock
@@ -70,7 +71,7 @@ def run_over_all(work: Work, comparison_set: ComparisonSet, engine: Engine, cloc
     work.run = begin_run(work, model) if execute else None
     with clock.step("golden"):
         plan = plan_ids(work, linked.records, clustering)
-        changes = plan_golden(work, plan, clustering, linked)
+        changes = plan_golden(work, plan, clustering, replace(linked, arrivals=None))  # also of who lost a record
     with clock.step("write"):
         written = write_changes(work, changes) if execute else changes.counts
     with clock.step("save"):

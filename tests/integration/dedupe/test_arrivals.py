@@ -118,8 +118,6 @@ def test_the_same_as_reading_everything_at_each_step(settings: Settings, target:
     slow = run_in_steps(settings, steps, quick=False)
 
     assert people(settings)["clusters"] == persons
-    assert content(target)["member_source"] == written["member_source"]
-    dedupe(settings)  # without --since: reading everything leaves the golden record of who lost a record as it was
     assert content(target) == written
     assert [numbers_of(result) for result in quick] == [numbers_of(result) for result in slow]
 
