@@ -264,7 +264,8 @@ def note_bases(
         key = row[KEY]
         read, standing = bases.get(key, RowBase({})), now.get(key, RowBase({}))
         hashes = dict(standing.hashes)
-        echo = result.echoes.get(key, {}) if key in taken else {}
+        # What was sent is there as the legacy type holds it, also where the target's row changed meanwhile and could not take it.
+        echo = {name: value for name, value in result.echoes.get(key, {}).items() if key in taken or name in result.settled[key]}
         unplaced = result.unplaced.get(key, {})
         for column in {*result.settled[key], *echo, *unplaced}:
             if column in table.kept and standing.hashes.get(column) == read.hashes.get(column):

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from etl.source.extract import OFFSET_SUFFIX
 from etl.sync.base import RowBase
+from etl.sync.digest import digest
 from etl.sync.merge import merge_reverse
 from etl.sync.plan import SyncTable
 from etl.sync.reverse.checked import tolerances
@@ -86,14 +87,15 @@ def decide(
         return send_all(table, columns, target, base)
     able = [name for name in table.kept if name in columns.carried]
     echoes = {name: source[name] for name in able if is_echo(columns, name, source[name], target[name])}
-    mine = {name: target[name] if name in echoes else source[name] for name in able}
-    theirs = {name: target[name] for name in able}
+    mine = {name: source[name] for name in able}
+    theirs = {name: target[name] for name in able} | echoes  # what the legacy type cannot tell apart is no change
     unplaced = {name: source[name] for name in table.kept if name not in columns.carried and name != CLOCK}
     if table.rules.mode != "both":
         different = {name: theirs[name] for name in able if theirs[name] != mine[name]}
         agreed = tuple(name for name in able if name not in different)
         return Decision(different, agreed=agreed, echoes=echoes, unplaced=unplaced)
-    merged = merge_reverse(table.rules, mine, theirs, base.hashes, added=base.added, returned=returned)
+    told = {name: digest(value) for name, value in echoes.items() if base.hashes.get(name) == digest(target[name])}
+    merged = merge_reverse(table.rules, mine, theirs, {**base.hashes, **told}, added=base.added, returned=returned)
     gains = {name: merged.returned[name] - returned.get(name, Decimal(0)) for name in merged.send if name in columns.counted}
     return Decision(
         send=merged.send,
