@@ -75,13 +75,20 @@ def compose(
             target = batch.rows[place.at] if now is not None else with_pending(batch, place, images, decisions)
             made.written.append(write_place(batch, place, target, now, decisions, takers[number], made.dead))
         frames = [written.frame for written in made.written]
-        after = read_images(batch.table.plan, places, frames, batch.members, batch.tools)
+        before = [*images.seen, *([None] * (len(places) - len(images.seen)))]
+        known = [seen if is_untouched(one) else None for one, seen in zip(made.written, before, strict=True)]
+        after = read_images(batch.table.plan, places, frames, batch.members, batch.tools, known)
         for place, seen in zip(places, after.seen, strict=True):
             for row, why in seen.reasons.items():
                 made.dead.setdefault(int(place.at[row]), Reason("refused_by_mapping", why))
         if not prove(batch.rows, images, after, decisions, columns, made.dead, last=last):
             break
     return made
+
+
+def is_untouched(written: Written) -> bool:
+    """Whether nothing at all is written to a place: then it is to the mapping what it was."""
+    return not any(written.slots[name].any() for name in written.slots.columns)
 
 
 def with_pending(batch: Batch, place: Place, images: Images, decisions: Mapping[int, Decision]) -> pl.DataFrame:

@@ -31,14 +31,21 @@ class Images:
 
 
 def read_images(
-    plan: TablePlan, places: Sequence[Place], frames: Sequence[pl.DataFrame], members: pl.Series | None, tools: Tools
+    plan: TablePlan,
+    places: Sequence[Place],
+    frames: Sequence[pl.DataFrame],
+    members: pl.Series | None,
+    tools: Tools,
+    known: Sequence[Seen | None] | None = None,
 ) -> Images:
-    """Images of `places`, whose legacy rows are `frames`. `members`: for a table of members, the id of each row of the batch."""
+    """Images of `places`, whose legacy rows are `frames`. `members`: for a table of members, the id of each row of the batch.
+    `known`: what the mapping makes of a place's rows, where that is known already."""
     seen: list[Seen] = []
     records: list[pl.DataFrame] = []
-    for place, frame in zip(places, frames, strict=True):
+    for place, frame, before in zip(places, frames, known or [None] * len(places), strict=True):
         own = None if members is None else members.gather(place.at)
-        one = see(plan, place.inverse, frame, own, tools.lookup, tools.beside.get(place.part.part.name, {}))
+        beside = tools.beside.get(place.part.part.name, {})
+        one = see(plan, place.inverse, frame, own, tools.lookup, beside) if before is None else before
         seen.append(one)
         system = place.part.part.defines_member
         records.append(
