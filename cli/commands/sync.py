@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.commands.sync_kept import conflicts, dead_letters
+from cli.commands.sync_proofs import add_proofs
 from cli.options import Execute, Html, Json, lang_of, settings_of
 
 if TYPE_CHECKING:
@@ -137,3 +138,6 @@ def ask(context: typer.Context, wanted: State, by: str | None, *, as_json: bool)
 
     result = ask_sync(settings_of(context), wanted, who_is_asked(by))
     show(asked_document(result, lang_of(context)), result, as_json=as_json)
+
+
+add_proofs(sync)

@@ -8,12 +8,17 @@ from datetime import datetime
 from typing import get_args
 
 from cli.sync_run import RunEnded
+from etl.names import SourceTable
+from etl.reconcile.differences import ReconcileResult
 from etl.sync.conflict_view import ConflictList, Settled, ShownColumn, ShownConflict
 from etl.sync.control import Asked
 from etl.sync.dead_letters import KeptLetter
+from etl.sync.drain import OPEN, DrainResult
+from etl.sync.forward.resync import Resynced
 from etl.sync.forward.versions import Way
 from etl.sync.letters import LetterList, SettledLetters
 from etl.sync.model import Counts
+from etl.sync.resync import ResyncResult
 from etl.sync.retry import Retried
 from etl.sync.rules import MODES, RULES
 from etl.sync.standing import MOST_COUNTED, LegacyStanding, Standing, TargetStanding
@@ -22,7 +27,7 @@ from etl.sync.state import STATES
 from etl.sync.stats import StreamView
 from etl.sync.status import Heartbeat, StreamStatus, SyncStatus
 from reports.document import Document
-from reports.documents import sync_conflicts, sync_control, sync_letters, sync_run, sync_start, sync_status
+from reports.documents import sync_conflicts, sync_control, sync_letters, sync_proofs, sync_run, sync_start, sync_status
 from reports.documents.sync_texts import REASONS
 
 AT = datetime(2026, 1, 2, 3, 4, 5)
@@ -57,6 +62,7 @@ def documents(lang: str) -> Iterator[Document]:
     views = (StreamView("forward/crm", 0.1, 2.0, 5, "", counts), StreamView("reverse", 0.1, 2.0, 5, "", {"member": Counts(1)}))
     for streams in (views, views[1:], ()):
         yield sync_run.run_document(RunEnded(3.0, False, streams), lang)
+    yield from proofs(lang)
 
 
 def starts(lang: str) -> Iterator[Document]:
@@ -116,3 +122,20 @@ def letters(lang: str) -> Iterator[Document]:
     for result in (Retried(False, 0, 0), Retried(False, 2, 1), Retried(True, 3, 1, 1, 1, 1), Retried(True, 3, 0, 3)):
         yield sync_letters.retried_document(result, lang)
     yield sync_letters.settled_document(SettledLetters(2, 3), lang)
+
+
+def proofs(lang: str) -> Iterator[Document]:
+    """Stores drained and not, a comparison of what changed lately, tables begun anew."""
+    compared = ReconcileResult((), AT, "", 0, 0)
+    for left, found, drained in (({}, compared, True), ({"sale": 2, OPEN: 1}, None, False), ({"sale": 2}, compared, False)):
+        seconds = {"stream": 2.0, "comparison": 1.0} if found else {"stream": 60.0}
+        for toward in ("target", "source"):
+            yield sync_proofs.drain_document(
+                DrainResult(
+                    drained, "S001", "target" if toward == "target" else "source", AT, left, found, ("sign_in",), seconds
+                ),
+                lang,
+            )
+    yield sync_proofs.verify_document(compared, lang)
+    for done in ((), (Resynced(SourceTable.parse(MEMBER), 9, Counts(1), 7),)):
+        yield sync_proofs.resync_document(ResyncResult(bool(done), {MEMBER: 9}, done), lang)
