@@ -64,10 +64,11 @@ def merge_row(
     own = {name for name in merging.table.provenance if name not in known.hashes}
     source |= {name: target[name] for name in own}  # where a row was born no legacy row can say: the target keeps its own
     clock = {CLOCK: digest(target[CLOCK])} if CLOCK in target else {}  # the legacy side's alone: nobody else changes it
+    looked_at = to_merge(merging, source, target, known)
     merged = merge_forward(
         rules,
-        source,
-        target,
+        {name: source[name] for name in looked_at},
+        {name: target[name] for name in looked_at},
         {**known.hashes, **clock},
         Times(moment(source.get(CLOCK)), moment(there[UPDATED]) if dirty else None, merging.allowance),
         added=known.added,
@@ -75,7 +76,21 @@ def merge_row(
     )
     write = bool(merged.changed) or merged.in_step == dirty
     common = RowBase({name: value for name, value in merged.base.items() if name not in own}, merged.counters)
-    return MergedRow({**key, **merged.values}, write, merged.in_step, common, merged.conflicts, {**key, **target})
+    return MergedRow({**key, **target, **merged.values}, write, merged.in_step, common, merged.conflicts, {**key, **target})
+
+
+def to_merge(merging: Merging, source: Mapping[str, Any], target: Mapping[str, Any], base: RowBase) -> list[str]:
+    """Columns that the rule has to look at: all but those that both sides have as they last had it. Most are such."""
+    rules, known = merging.table.rules, base.hashes
+    found = {
+        name
+        for name, value in source.items()
+        if value != target[name] or known.get(name) != digest(value) or rules.rule(name) == "sum"
+    }
+    for group in rules.together:
+        if not found.isdisjoint(group):
+            found.update(name for name in group if name in source)
+    return [name for name in source if name in found]
 
 
 def unchanged(merging: Merging, source: Mapping[str, Any], base: RowBase, returned: Mapping[str, Decimal]) -> bool:

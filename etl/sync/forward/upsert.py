@@ -87,6 +87,8 @@ def insert(connection: BulkConnection, schema: str, plan: TablePlan, rows: pl.Da
 
 def stepped(rows: pl.DataFrame, columns: Sequence[str], *, synced: str = "NOW(6)") -> pl.Series:
     """Rows as text, with the time of the statement as updated_at and synced_at."""
+    if rows.is_empty():
+        return pl.Series([], dtype=pl.String)
     return row_literals(rows, columns).str.strip_suffix(")") + f",NOW(6),{synced})"
 
 
