@@ -8,7 +8,7 @@ from etl.progress import Silent
 from etl.reconcile.run import ReconcileRequest, run_reconcile
 from tests.integration.sync.forward.support import DATABASES, Sides
 
-STEPS = 40
+STEPS = 25
 
 
 def test_after_a_storm_of_changes_both_sides_agree(sides: Sides) -> None:
