@@ -112,13 +112,15 @@ class SyncSettings(Section):
     """Keeping both sides in step. `poll_s`: pause of a stream that found nothing to do. `sweep_s`: how often every dirty row is
     looked for, whatever its time. `tail_s`: how often rows are looked for that were written twice in one microsecond.
     `deletes_s`: how often deleted rows are looked for on TiDB, by comparing keys; less than it keeps old versions.
-    `clock_allowance_s`: how far the clocks of both sides may be apart where the later change wins."""
+    `clock_allowance_s`: how far the clocks of both sides may be apart where the later change wins. `match_newcomers`: ask
+    deduplication whether a new legacy id is a person already known (it needs 0.3 s a batch, and its memory)."""
 
     poll_s: float = Field(default=0.2, ge=0.01, le=60)
     sweep_s: float = Field(default=300, ge=1, le=86_400)
     tail_s: float = Field(default=1.0, ge=0.1, le=60)
     deletes_s: float = Field(default=300, ge=1, le=3_600)
     clock_allowance_s: float = Field(default=2.0, ge=0, le=3_600)
+    match_newcomers: bool = True
 
 
 class StateSettings(Section):

@@ -13,6 +13,7 @@ from typing import Final
 
 import polars as pl
 
+from etl.errors import RefusedError
 from etl.load.sql import sql
 from etl.reconcile.actual import select
 from etl.reconcile.by_key import LookupNow
@@ -33,6 +34,7 @@ from etl.target.connect import connect_bulk
 
 STORE: Final = "store_code"
 PAGE_ROWS: Final = 2_000
+MOST_ROWS: Final = 100_000
 NOBODY: Final[dict[str, int]] = {}
 
 
@@ -59,6 +61,7 @@ def compare_changed(now: Now, plan: TablePlan, span: timedelta) -> Comparison:
     rest = "FORCE INDEX (ix_sync) WHERE updated_at >= NOW(6) - INTERVAL %s SECOND"
     statement = sql("{select} {rest}", {}, select=select(now.schema, plan), rest=rest)
     nothing = pl.DataFrame(schema={**plan.schema, PART: pl.UInt8, SOURCE: pl.String})
+    refuse_too_many(now, plan, span)
     rows, differing = 0, [pl.DataFrame(schema=plan.schema)]
     with connect_bulk(now.target.settings) as reader:
         for frame in reader.read_frame(statement, plan.schema, (int(span.total_seconds()),), batch_rows=PAGE_ROWS):
@@ -68,6 +71,20 @@ def compare_changed(now: Now, plan: TablePlan, span: timedelta) -> Comparison:
                 differing.append(page)
     last = compare_page(now, plan, nothing, pl.concat(differing))
     return replace(last, equal_rows=rows - last.findings.count, tally=replace(last.tally, target_rows=rows))
+
+
+def refuse_too_many(now: Now, plan: TablePlan, span: timedelta) -> None:
+    """Rows are read from the legacy side by key: of very many a whole comparison is faster. Raises RefusedError."""
+    statement = sql(
+        "SELECT COUNT(*) FROM {schema}.{table} FORCE INDEX (ix_sync) WHERE updated_at >= NOW(6) - INTERVAL %s SECOND",
+        {"schema": now.schema, "table": plan.target},
+    )
+    rows = int(now.target.scalar(statement, (int(span.total_seconds()),)))
+    if rows > MOST_ROWS:
+        raise RefusedError(
+            f"{rows:,} rows of {plan.target} changed within that time: too many to be looked up one by one.",
+            f"Compare the whole table, which is faster: membershift reconcile rows --table {plan.target} --second-look 5",
+        )
 
 
 def compare_store(now: Now, plan: TablePlan, store: str) -> Comparison | None:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,7 +59,7 @@ class Running:
         self.state: State = "running"
 
 
-def run_sync(settings: Settings, request: RunRequest, progress: Progress, stats: Stats, *, match: Match = nobody_known) -> None:
+def run_sync(settings: Settings, request: RunRequest, progress: Progress, stats: Stats) -> None:
     """Keep both sides in step until `sync stop`, an interrupt, or `request` says that it is enough.
 
     Raises RefusedError before `sync start`, for a second copy, and where only a person can go on (changes forgotten, another
@@ -73,7 +73,7 @@ def run_sync(settings: Settings, request: RunRequest, progress: Progress, stats:
             plan = plan_sync(settings, source, target)
         names = [*(f"forward/{database}" for database in plan.databases), REVERSE]
         stats.expect(names)
-        with ThreadPoolExecutor(len(names), "sync") as pool:
+        with newcomers(settings, progress) as match, ThreadPoolExecutor(len(names), "sync") as pool:
             streams = [pool.submit(forward_loop, running, plan, source, database, match) for database in plan.databases]
             streams.append(pool.submit(reverse_loop, running, plan, source))
             for stream in streams:
@@ -84,6 +84,15 @@ def run_sync(settings: Settings, request: RunRequest, progress: Progress, stats:
                 running.end.set()
         for stream in streams:
             stream.result()
+
+
+def newcomers(settings: Settings, progress: Progress) -> AbstractContextManager[Match]:
+    """Who newcomers of the legacy side are: asked of deduplication, unless the settings say that everybody is new."""
+    if not settings.sync.match_newcomers:
+        return nullcontext(nobody_known)
+    from etl.sync.persons import open_persons
+
+    return open_persons(settings, progress)
 
 
 def require_started(state: State | None) -> None:

@@ -29,8 +29,10 @@ from etl.load.run import run_load
 from etl.progress import Silent
 from etl.reconcile.run import ReconcileRequest, run_reconcile
 from etl.settings import Settings
+from etl.source.connect import open_source
 from etl.stage.run import StageRequest, run_stage
 from etl.sync.start import start_sync
+from etl.target.connect import connect_bulk
 from fixtures.sandbox import sandbox_down, sandbox_up
 from fixtures.storefront.connections import Sides
 from fixtures.storefront.judge import JudgeRequest, Verdict, judge
@@ -128,6 +130,34 @@ def test_stores_sell_on_both_sides_while_sync_is_killed(retailer_in_step: Retail
 
     verdict = assert_nothing_lost(retailer, [logs])
     assert verdict.entries > 40
+
+
+def test_a_newcomer_who_is_known_joins_the_member(retailer_in_step: Retailer) -> None:
+    """A member of crm takes a card at a till: one person, one member, while sync runs."""
+    retailer = retailer_in_step
+    with open_source(retailer.settings.source) as source:
+        ((known, name, phone, id_card),) = source.query(
+            "SELECT TOP (1) MemberId, Name, Phone, IdCard FROM crm.dbo.Member WHERE Name IS NOT NULL AND LEN(IdCard) = 18 "
+            "AND Phone LIKE '1[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]' ORDER BY MemberId"
+        )
+        source.query(
+            "INSERT INTO pos.dbo.PosMember (CardNo, Name, Phone, IdCard, JoinedOn, UpdatedAt) VALUES "
+            "('N-1', %s, %s, %s, '2026-01-02 03:04:00', '2026-01-02 03:04:05')",
+            (name, phone, id_card),
+        )
+    run_until_quiet(retailer)
+
+    with connect_bulk(retailer.settings.target) as target:
+        led = dict(
+            target.query(
+                "SELECT CONCAT(source, source_id), member_id FROM member_source WHERE (source, source_id) IN (('crm', %s), "
+                "('pos', 'N-1'))",
+                (str(known),),
+            )
+        )
+    assert len(led) == 2
+    assert len(set(led.values())) == 1
+    assert run_reconcile(retailer.settings, ReconcileRequest(()), Silent()).total_differences == 0
 
 
 def kill_sync(retailer: Retailer, process: subprocess.Popen[str]) -> subprocess.Popen[str]:

@@ -27,7 +27,7 @@ MEMBERS: Final = threading.RLock()
 several databases, whose threads must not overwrite each other's newer reading with an older one."""
 
 
-def nobody_known(system: str, newcomers: pl.DataFrame) -> pl.Series:
+def nobody_known(part: str, newcomers: pl.DataFrame) -> pl.Series:
     """A Match for a target without deduplication: everybody is new."""
     return pl.Series("member_id", [None] * newcomers.height, dtype=pl.Int64)
 

@@ -38,7 +38,7 @@ def gather_members(work: Work, changes: pl.DataFrame) -> Wanted:
     gone_legacy = changes.filter(DELETED)[KEY]
     ended = ids_of(work, gone_legacy).filter(~ids_of(work, gone_legacy).is_in(own[LINK].implode()))
     found = work.lookup(system.name, pl.concat([own[LINK].alias("id"), ended.alias("id")]))
-    joined = new_entries(work, *strangers(work, own.filter(found.head(own.height).is_null())))
+    joined = new_entries(work, changes.filter(~pl.col(DELETED)), *strangers(work, own.filter(found.head(own.height).is_null())))
     there = found.drop_nulls()
     touched = pl.concat([there, joined["member_id"].alias("id")]).unique().to_list()
     known = entries_of(work.context.target, work.context.plan.schema, touched)

@@ -9,12 +9,14 @@ import polars as pl
 from etl.load.crosswalk import DEDUPE, keep_ids
 from etl.reconcile.expected import ids_are_kept
 from etl.sync.forward.crosswalk import ENTRY_SCHEMA, LINKED_BY, take_ids
-from etl.sync.forward.transform import LINK, SINCE
+from etl.sync.forward.transform import LEGACY, LINK, SINCE
 from etl.sync.forward.work import Work
+from etl.sync.model import KEY
 
 
-def new_entries(work: Work, rows: pl.DataFrame, born: Mapping[str, int]) -> pl.DataFrame:
-    """Crosswalk entries (ENTRY_SCHEMA) for accepted rows of members (transform.py) that have none, each legacy id once.
+def new_entries(work: Work, legacy: pl.DataFrame, rows: pl.DataFrame, born: Mapping[str, int]) -> pl.DataFrame:
+    """Crosswalk entries (ENTRY_SCHEMA) for accepted rows of members (transform.py) that have none, each legacy id once. `legacy`:
+    the rows that they were made of, with KEY.
 
     `born`: members that are on the target already, since reverse made their legacy rows, by legacy id. Matched ones are linked by
     'dedupe'. Ids are taken from the allocator for good.
@@ -26,8 +28,8 @@ def new_entries(work: Work, rows: pl.DataFrame, born: Mapping[str, int]) -> pl.D
         return pl.DataFrame(schema=ENTRY_SCHEMA)
     context = work.context
     made_here = arrived[LINK].replace_strict(born, default=None, return_dtype=pl.Int64)
-    names = work.plan.schema.names()
-    known = context.match(system.name, arrived.select(*names, pl.col(LINK).alias("source_id"))).cast(pl.Int64)
+    theirs = arrived.select(pl.col(LEGACY).alias(KEY)).join(legacy.unique(KEY, keep="last"), on=KEY, maintain_order="left")
+    known = context.match(work.part.part.name, theirs.drop(KEY)).cast(pl.Int64)
     members = pl.select(pl.coalesce(made_here, known)).to_series()
     if ids_are_kept(work.part):
         members = pl.select(pl.coalesce(members, keep_ids(arrived[LINK]))).to_series()

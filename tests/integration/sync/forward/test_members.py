@@ -124,8 +124,8 @@ def test_a_member_that_changed_here_outlives_its_record(sides: Sides, member: in
 def test_a_known_person_is_matched_and_made_golden(sides: Sides, member: int) -> None:
     """A card of a member of crm: deduplication knows who it is. Then each record is gone in turn."""
 
-    def match(system: str, newcomers: pl.DataFrame) -> pl.Series:
-        assert newcomers["source_id"].to_list() == ["G-1"]
+    def match(part: str, newcomers: pl.DataFrame) -> pl.Series:
+        assert (part, newcomers["CardNo"].to_list()) == ("member/pos", ["G-1"])
         return pl.Series([member], dtype=pl.Int64)
 
     sides.legacy("pos", CARD.format(card="G-1", name="李雷", phone="13900001111", at="2029-01-02"))
