@@ -112,7 +112,7 @@ def test_a_sale_keeps_its_number(bridge: Bridge) -> None:
     bridge.target(LINE, "SA1", 2, "2.125")
     assert (bridge.bring("sale", note=False).inserted, bridge.bring("sale").inserted) == (2, 0)
     assert bridge.bring("sale_line").inserted == 2
-    card = bridge.target("SELECT source_id FROM member_source WHERE member_id = %s", holder)[0][0]
+    card = bridge.target("SELECT source_id FROM member_source WHERE source = 'pos' AND member_id = %s", holder)[0][0]
     rows = bridge.legacy(
         "SELECT SaleNo, CardNo, SoldAt, Paid, PayMethod FROM pos.dbo.Sale WHERE SaleNo LIKE 'SA_' ORDER BY SaleNo"
     )
