@@ -138,7 +138,10 @@ def measure_forward(
     """Written on the legacy side, seen on the target."""
 
     def newest() -> int:
-        found = target.scalar("SELECT MAX(ref_no) FROM points_ledger WHERE reason = 'BENCH' AND ref_no LIKE 'F%'")
+        found = target.scalar(
+            "SELECT MAX(ref_no) FROM points_ledger FORCE INDEX (ix_sync) WHERE updated_at > NOW(6) - INTERVAL 2 SECOND "
+            "AND ref_no LIKE 'F%'"
+        )
         return number_of(found)
 
     return measure_lag(

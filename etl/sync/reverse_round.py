@@ -23,7 +23,7 @@ from etl.source.connect import Source
 from etl.sync.base import RowBase, read_bases, write_bases
 from etl.sync.capture.marks import mark_in_step, marking
 from etl.sync.capture.rows import MOMENT, UPDATED_AT, key_types, microseconds
-from etl.sync.capture.scan import scan_dirty
+from etl.sync.capture.scan import scan_dirty, tables_with_dirty_rows
 from etl.sync.capture.sweep import sweep_dirty
 from etl.sync.capture.tail import SentImages, tail_pass
 from etl.sync.capture.watermark import low_watermark
@@ -38,6 +38,8 @@ from etl.target.bulk import BulkConnection
 from etl.target.connect import connect_bulk
 
 PAGE_ROWS: Final = 500
+NOTE_S: Final = 5.0
+"""How often the watermarks are noted."""
 
 
 @dataclass
@@ -57,6 +59,7 @@ class ReverseSync:
     sent: dict[str, SentImages] = field(default_factory=dict)
     sent_keys: dict[str, set[str]] = field(default_factory=dict)
     last_tail: float = 0.0
+    noted_at: float = 0.0
     tail_since: int = 0
 
     @property
@@ -88,16 +91,18 @@ def open_reverse(settings: Settings, plan: SyncPlan, source: Source) -> ReverseS
 def reverse_round(sync: ReverseSync) -> dict[str, Counts]:
     """Everything that changed since the last round, table by table, parents first. The watermark comes first, and counts only
     once all of its rows are through."""
-    context = reverse_context(sync)
     low = low_watermark(sync.scan)
+    dirty = tables_with_dirty_rows(sync.scan, sync.plan.schema, sync.watermarks, sync.tables)
+    context = reverse_context(sync) if dirty else None
     counts: dict[str, Counts] = {}
     for table in sync.tables:
-        since = sync.watermarks[table.name]
-        pages = scan_dirty(sync.scan, sync.plan.schema, table, since, PAGE_ROWS)
-        counts[table.name], waiting = carry_over(sync, context, table, pages)
-        reached = low.advance(since, waiting)
-        if reached != since:
-            note_watermark(sync, table, reached)
+        since, waiting = sync.watermarks[table.name], None
+        if context is not None and table in dirty:
+            pages = scan_dirty(sync.scan, sync.plan.schema, table, since, PAGE_ROWS)
+            counts[table.name], waiting = carry_over(sync, context, table, pages)
+        sync.watermarks[table.name] = low.advance(since, waiting)
+    if time.monotonic() - sync.noted_at >= NOTE_S:
+        note_watermarks(sync)
     return counts
 
 
@@ -275,11 +280,14 @@ def note_bases(
     write_bases(sync.mark, state, table.name, table.kept, changed)
 
 
-def note_watermark(sync: ReverseSync, table: SyncTable, reached: int) -> None:
-    """What is noted is not past the tail pass: after a restart that has to go on from there too."""
-    sync.watermarks[table.name] = reached
+def note_watermarks(sync: ReverseSync) -> None:
+    """How far each table is, now and then: after a restart a little is read again. Not past the tail pass, which then has to go
+    on from there too."""
+    sync.noted_at = time.monotonic()
     with sync.mark.transaction():
-        write_position(sync.mark, sync.plan.state_schema, reverse_name(table.name), min(reached, sync.tail_since or reached))
+        for name, reached in sync.watermarks.items():
+            value = min(reached, sync.tail_since or reached)
+            write_position(sync.mark, sync.plan.state_schema, reverse_name(name), value)
 
 
 def count(counts: Counts, result: Reversed) -> None:
