@@ -75,9 +75,9 @@ def measure_all(settings: Settings, rows: int, seconds: float) -> list[Result]:
         members = [
             int(row[0]) for row in target.query("SELECT CAST(source_id AS SIGNED) FROM member_source WHERE source = 'crm'")
         ]
-        write_legacy(source, members, rows, "backlog")
+        write_legacy(source, members, rows, "BACKLOG")
         forward = measure([*program(settings), "--until-quiet"])
-        write_target(target, members, rows, "backlog")
+        write_target(target, members, rows, "BACKLOG")
         reverse = measure([*program(settings), "--until-quiet"])
         steady = [
             Result("forward backlog", rows / max(forward.seconds - start, 0.1), "rows/s", goal=5_000),
