@@ -30,7 +30,7 @@ def deletes_name(table: str) -> str:
 
 def delete_round(sync: ReverseSync) -> dict[str, Counts]:
     """Look for deletes since the last time, and bring them to the legacy side. Nothing to do on MariaDB, which keeps no old
-    versions: there `membershift sync verify` finds rows that only the legacy side has.
+    versions: there `membershift reconcile rows` finds rows that only the legacy side has.
 
     Where the deletes of a span cannot be known any more (the sync stood still longer than the target keeps old versions) that is
     kept as a dead letter, and looking goes on from now.

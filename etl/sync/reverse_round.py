@@ -31,6 +31,7 @@ from etl.sync.dead_letters import settle_dead_letters, write_dead_letters
 from etl.sync.digest import digest, pack
 from etl.sync.model import KEY, Counts, DirtyRows
 from etl.sync.plan import SyncPlan, SyncTable
+from etl.sync.reverse.locate import GONE
 from etl.sync.reverse.model import ReverseContext, Reversed
 from etl.sync.reverse.round import reverse_rows
 from etl.sync.state import forward_name, read_positions, reverse_name, write_position
@@ -153,7 +154,8 @@ def carry_over(
     sync: ReverseSync, context: ReverseContext, table: SyncTable, pages: Iterable[DirtyRows]
 ) -> tuple[Counts, int | None]:
     """Send pages of dirty rows and note what both sides have in common. Returns what was done, and the earliest time of a row
-    that has to be looked at again (microseconds), None when there is none."""
+    that has to be looked at again (microseconds), None when there is none. Dead letters, and rows whose legacy row is gone (a
+    conflict that forward has kept), are left to the sweeps."""
     counts, waiting = Counts(), None
     for found in pages:
         fresh = sync.sent[table.name].not_sent(table, found.rows)
@@ -164,7 +166,8 @@ def carry_over(
         sync.sent[table.name].remember(table, page.rows.filter(pl.col(KEY).is_in(list(result.done))))
         sync.sent_keys.setdefault(table.name, set()).update(result.done)
         count(counts, result)
-        left = found.rows.filter(~pl.col(KEY).is_in([*marked, *result.dead_keys()]))
+        settled = [*marked, *result.dead_keys(), *(key for key, why in result.later.items() if why == GONE)]
+        left = found.rows.filter(~pl.col(KEY).is_in(settled))
         if not left.is_empty():
             earliest = microseconds(left[UPDATED_AT].min())  # type: ignore[arg-type]  # a column of times has a time as least
             waiting = earliest if waiting is None else min(waiting, earliest)

@@ -25,7 +25,7 @@ from etl.settings import Settings
 from etl.source.connect import open_source
 from etl.stage.read import StagedTable, open_stage
 from etl.sync.base import counters_text
-from etl.sync.capture.requirements import require_process
+from etl.sync.capture.requirements import require_capturable, require_clock, require_process
 from etl.sync.capture.rows import DIRTY
 from etl.sync.digest import pack_rows
 from etl.sync.forward.positions import Reached, shape_of
@@ -75,6 +75,9 @@ def start_sync(settings: Settings, *, execute: bool, by_whom: str, progress: Pro
         require_sync_tables(target, settings.target.state_schema)
         require_process(target)
         plan = plan_sync(settings, source, target)
+        require_clock(target)
+        for table in both_ways(plan):
+            require_capturable(target, plan.schema, table)
         ways = {str(part.part.source): way_of(plan.legacy(part), part, {}) for _, part in all_parts(plan)}
         staged = staged_tables(settings)
         positions = read_positions(target, plan.state_schema)

@@ -91,7 +91,7 @@ def require_versions(connection: BulkConnection, table: SyncTable, before: datet
     if not connection.is_tidb:
         raise RefusedError(
             f"MariaDB keeps no old versions: deletes in {table.name} cannot be found by comparing two times.",
-            'The continuous check finds them (`membershift sync verify`); or set capture = "outbox" for the table.',
+            "`membershift reconcile rows` finds rows that only the legacy side has.",
         )
     life = seconds(str(connection.scalar("SELECT @@GLOBAL.tidb_gc_life_time")))
     now: datetime = connection.scalar("SELECT NOW(6)")
@@ -103,7 +103,7 @@ def too_old(table: SyncTable) -> RefusedError:
     """What to do when versions are gone."""
     return RefusedError(
         f"Deletes in {table.name} cannot be known since then: it is longer ago than the target keeps old versions.",
-        "Compare all keys with `membershift sync verify`, and raise tidb_gc_life_time above the longest stop of sync.",
+        "Compare all keys with `membershift reconcile rows`, and raise tidb_gc_life_time above the longest stop of sync.",
     )
 
 
@@ -114,7 +114,7 @@ def cannot_know(error: ServerError, table: SyncTable) -> Exception:
     if error.number in (NO_TABLE, NO_COLUMN):
         return RefusedError(
             f"{table.name} had another name or key at that time: its deletes since cannot be known.",
-            "Compare all keys with `membershift sync verify`.",
+            "Compare all keys with `membershift reconcile rows`.",
         )
     return error
 
