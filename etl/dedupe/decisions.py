@@ -13,10 +13,10 @@ from typing import Final, Literal
 import polars as pl
 
 from etl.dedupe.labels import KINDS, Link, RecordRef, refuse_contradictions
-from etl.load.runs import text
 from etl.load.sql import places, sql
 from etl.settings import Settings
 from etl.target.bulk import BulkConnection
+from etl.target.columns import text_of
 from etl.target.connect import connect_bulk
 
 DecisionKind = Literal["must_link", "cannot_link"]
@@ -68,12 +68,12 @@ def standing_decisions(
     condition = "" if about is None else ABOUT.format(records=", ".join(["(%s, %s)"] * len(records)))
     return tuple(
         Decision(
-            "must_link" if text(kind) == "must_link" else "cannot_link",
-            RecordKey(text(left_system), text(left_id)),
-            RecordKey(text(right_system), text(right_id)),
-            text(by),
+            "must_link" if text_of(kind) == "must_link" else "cannot_link",
+            RecordKey(text_of(left_system), text_of(left_id)),
+            RecordKey(text_of(right_system), text_of(right_id)),
+            text_of(by),
             at,
-            text(note),
+            text_of(note),
             int(number),
         )
         for number, kind, left_system, left_id, right_system, right_id, at, by, note in connection.query(

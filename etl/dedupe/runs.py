@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from etl.dedupe.result import RunRow, RunStatus
 from etl.errors import RefusedError
-from etl.load.runs import RunRecord, text
+from etl.load.runs import RunRecord
 from etl.load.sql import sql
 from etl.target.bulk import BulkConnection
+from etl.target.columns import text_of
 from etl.target.errors import ServerError
 
 NO_TABLE: Final = 1146
@@ -83,13 +84,13 @@ def read_dedupe_runs(connection: BulkConnection, state_schema: str) -> tuple[Run
     return tuple(
         RunRow(
             int(number),
-            known_status(text(status)),
+            known_status(text_of(status)),
             began,
             ended,
-            text(name),
-            text(version),
-            text(sha),
-            json.loads(text(details) or "{}"),
+            text_of(name),
+            text_of(version),
+            text_of(sha),
+            json.loads(text_of(details) or "{}"),
         )
         for number, status, began, ended, name, version, sha, details in rows
     )

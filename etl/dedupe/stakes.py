@@ -7,9 +7,9 @@ from decimal import Decimal
 from typing import Final
 
 from etl.load.crosswalk import DEDUPE
-from etl.load.runs import text
 from etl.load.sql import sql
 from etl.settings import Settings
+from etl.target.columns import text_of
 from etl.target.connect import connect_bulk
 
 MOST: Final = 20
@@ -37,5 +37,5 @@ def read_stakes(settings: Settings) -> tuple[Stake, ...] | None:
         for by in ("points", "balance"):
             rows = connection.query(sql(LARGEST, {"schema": settings.target.schema_name, "by": by}), (DEDUPE, MOST // 2))
             for member_id, points, balance, records, systems in rows:
-                found[int(member_id)] = Stake(int(member_id), int(points), Decimal(str(balance)), int(records), text(systems))
+                found[int(member_id)] = Stake(int(member_id), int(points), Decimal(str(balance)), int(records), text_of(systems))
     return tuple(sorted(found.values(), key=lambda stake: (-stake.points, -stake.balance, stake.member_id))) or None

@@ -13,11 +13,10 @@ from etl.dedupe.report import ReasonPairs, answered_by_reason
 from etl.dedupe.review import read_review
 from etl.errors import RefusedError
 from etl.load.crosswalk import DEDUPE
-from etl.load.runs import text
 from etl.load.sql import sql
 from etl.settings import Settings
 from etl.target.bulk import BulkConnection
-from etl.target.columns import read_target_columns
+from etl.target.columns import read_target_columns, text_of
 from etl.target.connect import connect_bulk
 
 MOST_RUNS: Final = 10
@@ -71,7 +70,7 @@ def dedupe_status(settings: Settings) -> DedupeStatus:
     with connect_bulk(settings.target, "") as connection:
         require_dedupe_tables(connection, names["state"])
         runs = tuple(
-            RunLine(int(run_id), began, ended, text(status), text(name), text(version))
+            RunLine(int(run_id), began, ended, text_of(status), text_of(name), text_of(version))
             for run_id, began, ended, status, name, version in connection.query(sql(RUNS, names), (MOST_RUNS,))
         )
         records, members = connection.query(sql(LINKED, names), (DEDUPE,))[0]

@@ -11,9 +11,9 @@ from etl.dedupe.unmerge_model import UnmergeRequest
 from etl.dedupe.unmerge_records import IDS_PER_QUERY, read_redirects
 from etl.dedupe.unmerge_write import REASON
 from etl.load.crosswalk import DEDUPE
-from etl.load.runs import text
 from etl.load.sql import sql
 from etl.target.bulk import BulkConnection
+from etl.target.columns import text_of
 
 BY_MEMBER: Final = """\
 SELECT member_id, from_member_id, kind, reason FROM {state}.merge_event WHERE member_id IN ({wanted}) ORDER BY event_id"""
@@ -47,11 +47,11 @@ def done_members(connection: BulkConnection, schema: str, state_schema: str, mem
     concerned = sorted({*members, *redirects.values()})
     names = {"state": state_schema}
     for member_id, from_member_id, kind, reason in in_pieces(connection, BY_MEMBER, names, "%s", [(one,) for one in concerned]):
-        member, before, by_unmerge = int(member_id), from_member_id, text(reason) == REASON
-        if text(kind) == "retire":
+        member, before, by_unmerge = int(member_id), from_member_id, text_of(reason) == REASON
+        if text_of(kind) == "retire":
             last[int(before)] = by_unmerge
         if member not in redirects:
-            last[member] = by_unmerge and (text(kind) == "unmerge" or int(before) != member)
+            last[member] = by_unmerge and (text_of(kind) == "unmerge" or int(before) != member)
     return {member for member in members if last.get(member)}
 
 
@@ -60,9 +60,9 @@ def done_records(connection: BulkConnection, schema: str, state_schema: str, rec
     keys = [(record.system, record.source_id) for record in records]
     last: dict[RecordRef, bool] = {}
     for system, source_id, kind, reason in in_pieces(connection, BY_RECORD, {"state": state_schema}, "(%s, %s)", keys):
-        last[RecordRef(text(system), text(source_id))] = text(kind) == "unmerge" and text(reason) == REASON
+        last[RecordRef(text_of(system), text_of(source_id))] = text_of(kind) == "unmerge" and text_of(reason) == REASON
     joined = in_pieces(connection, JOINED, {"schema": schema}, "(%s, %s)", keys, DEDUPE)
-    return {record for record in records if last.get(record)} - {RecordRef(text(one), text(other)) for one, other in joined}
+    return {record for record in records if last.get(record)} - {RecordRef(text_of(one), text_of(other)) for one, other in joined}
 
 
 def in_pieces(

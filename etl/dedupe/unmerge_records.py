@@ -16,10 +16,10 @@ from etl.dedupe.unmerge_rows import MEMBER
 from etl.dedupe.unmerge_write import since
 from etl.errors import RefusedError, UsageError
 from etl.load.crosswalk import DEDUPE
-from etl.load.runs import text
 from etl.load.sql import places, sql
 from etl.mapping.model import Mapping as MappingModel
 from etl.target.bulk import BulkConnection
+from etl.target.columns import text_of
 
 IDS_PER_QUERY: Final = 500
 HOME: Final = "SELECT source, source_id, member_id, linked_by FROM {schema}.member_source WHERE {where}"
@@ -140,8 +140,8 @@ def read_homes(connection: BulkConnection, schema: str, records: Sequence[Record
         ids = sorted(record.source_id for record in wanted if record.system == system)
         rows = in_slices(connection, HOME, {"schema": schema}, "source_id IN ({ids})", ids)
         for source, source_id, member_id, linked_by in rows:
-            record = RecordRef(text(source), text(source_id))
-            if record in wanted and text(linked_by) == DEDUPE:
+            record = RecordRef(text_of(source), text_of(source_id))
+            if record in wanted and text_of(linked_by) == DEDUPE:
                 found[record] = int(member_id)
     for record in sorted(wanted - found.keys()):
         raise UsageError(f"{record} is not merged with anything.", "Write a record as system:id, as in the crosswalk.")
@@ -152,7 +152,7 @@ def read_entries(connection: BulkConnection, schema: str, members: Sequence[int]
     """By member its crosswalk entries, in order."""
     found: dict[int, list[tuple[str, str]]] = {}
     for source, source_id, member_id, _ in in_slices(connection, HOME, {"schema": schema}, "member_id IN ({ids})", members):
-        found.setdefault(int(member_id), []).append((text(source), text(source_id)))
+        found.setdefault(int(member_id), []).append((text_of(source), text_of(source_id)))
     return {member: sorted(entries) for member, entries in found.items()}
 
 
@@ -167,8 +167,8 @@ def read_history(
         statement = sql(HISTORY, {"state": state_schema}, records=", ".join(["(%s, %s)"] * len(some)))
         rows = connection.query(statement, tuple(value for entry in some for value in entry))
         for system, source_id, kind, member_id, from_member_id in rows:
-            record = RecordRef(text(system), text(source_id))
-            if text(kind) == "create":
+            record = RecordRef(text_of(system), text_of(source_id))
+            if text_of(kind) == "create":
                 lent.setdefault(int(member_id), set()).add(record)
             if from_member_id is not None:
                 had[record] = (*had.get(record, ()), int(from_member_id))

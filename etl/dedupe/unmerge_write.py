@@ -18,9 +18,9 @@ from etl.dedupe.unmerge_model import SplitGroup
 from etl.dedupe.unmerge_rows import TO, Dependent
 from etl.load.crosswalk import DEDUPE
 from etl.load.links import LINKED_BY
-from etl.load.runs import text
 from etl.load.sql import name_list, places, sql
 from etl.target.bulk import BulkConnection
+from etl.target.columns import text_of
 
 KEYS_PER_STATEMENT: Final = 500
 NO_RUN: Final = 0
@@ -80,7 +80,7 @@ def write_split(connection: BulkConnection, place: Place, split: Split, by_whom:
     None when its crosswalk entries are no longer as they were seen. Raises RefusedError when decisions that stand forbid it.
     """
     found = connection.query(sql(ENTRIES, {"schema": place.schema}), (split.member_id,))
-    if sorted((text(source), text(source_id)) for source, source_id in found) != sorted(split.entries):
+    if sorted((text_of(source), text_of(source_id)) for source, source_id in found) != sorted(split.entries):
         return None
     now = read_members(connection, place, (split.member_id,), lock=True).get(split.member_id, {})
     move_entries(connection, place, split)

@@ -18,10 +18,10 @@ from etl.load.existing import as_compared
 from etl.load.part import LoadPart
 from etl.load.prepare import Prepared
 from etl.load.rejects import LIMITS, LINES_PER_STATEMENT
-from etl.load.runs import text
 from etl.load.sql import name_list, places, sql
 from etl.progress import Progress, Silent
 from etl.target.bulk import BulkConnection
+from etl.target.columns import text_of
 from etl.target.retry import with_retries
 
 UNKNOWN_MEMBER: Final = "unknown_member"
@@ -80,7 +80,7 @@ def imported_without_member(prepared: Prepared) -> tuple[tuple[str, int], ...]:
     rows = prepared.connection.query(
         sql(IMPORTED, {"state": prepared.state_schema}), (f"{IMPORT_PREFIX}%", UNKNOWN_MEMBER, FILLED)
     )
-    return tuple((text(file), int(count)) for file, count in rows)
+    return tuple((text_of(file), int(count)) for file, count in rows)
 
 
 def nullable_members(part: LoadPart) -> tuple[str, ...]:
@@ -94,7 +94,7 @@ def nullable_members(part: LoadPart) -> tuple[str, ...]:
 def noted_keys(prepared: Prepared, part: LoadPart, column: str) -> frozenset[str]:
     """Source keys of rows that were loaded without the member that `column` should hold."""
     rows = prepared.connection.query(sql(NOTED, {"state": prepared.state_schema}), (part.name, column, UNKNOWN_MEMBER, FILLED))
-    return frozenset(text(row[0]) for row in rows)
+    return frozenset(text_of(row[0]) for row in rows)
 
 
 def staged_again(part: LoadPart, column: str, noted: frozenset[str]) -> Iterator[pl.DataFrame]:

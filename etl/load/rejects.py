@@ -12,9 +12,9 @@ from typing import Final
 
 import polars as pl
 
-from etl.load.runs import text
 from etl.load.sql import places, sql
 from etl.target.bulk import BulkConnection
+from etl.target.columns import text_of
 
 LINES_PER_STATEMENT: Final = 500
 INSERT_REJECTS: Final = """\
@@ -95,7 +95,7 @@ def open_keys(connection: BulkConnection, state_schema: str, part: str) -> froze
         ),
         (part,),
     )
-    return frozenset(text(row[0]) for row in rows)
+    return frozenset(text_of(row[0]) for row in rows)
 
 
 def settle(connection: BulkConnection, state_schema: str, part: str, keys: Sequence[str]) -> None:
@@ -129,7 +129,8 @@ def read_rejects(connection: BulkConnection, state_schema: str, wanted: RejectFi
     )
     names = [field.name for field in fields(Reject)]
     return tuple(
-        Reject(**dict(zip(names, (row[0], *(text(value) for value in row[1:9]), row[9], row[10]), strict=True))) for row in rows
+        Reject(**dict(zip(names, (row[0], *(text_of(value) for value in row[1:9]), row[9], row[10]), strict=True)))
+        for row in rows
     )
 
 
@@ -145,7 +146,7 @@ def count_rejects(connection: BulkConnection, state_schema: str, wanted: RejectF
         ),
         values,
     )
-    return {(text(row[0]), text(row[1]), text(row[2])): int(row[3]) for row in rows}
+    return {(text_of(row[0]), text_of(row[1]), text_of(row[2])): int(row[3]) for row in rows}
 
 
 def conditions(wanted: RejectFilter) -> tuple[str, tuple[object, ...]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from etl.load.sql import sql
 from etl.target.bulk import BulkConnection
+from etl.target.columns import text_of
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def read_runs(connection: BulkConnection, state_schema: str) -> tuple[Run, ...]:
         sql("SELECT run_id, command, status, details FROM {state}.load_run ORDER BY run_id DESC", {"state": state_schema})
     )
     return tuple(
-        Run(int(number), str(command), str(status), json.loads(text(details) or "{}"))
+        Run(int(number), str(command), str(status), json.loads(text_of(details) or "{}"))
         for number, command, status, details in rows
     )
 
@@ -82,8 +83,3 @@ def newest_detail(runs: tuple[Run, ...], section: str, name: str) -> Any:
         if name in noted:
             return noted[name]
     return None
-
-
-def text(value: object) -> str:
-    """A text column, which some drivers give as bytes."""
-    return value.decode() if isinstance(value, bytes) else str(value or "")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from etl.load.runs import text
 from etl.target.bulk import BulkConnection
+from etl.target.columns import text_of
 
 
 def read_unique_keys(connection: BulkConnection, schema: str) -> dict[str, tuple[tuple[str, ...], ...]]:
@@ -17,7 +17,7 @@ def read_unique_keys(connection: BulkConnection, schema: str) -> dict[str, tuple
     )
     indexes: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for table, index, column in rows:
-        indexes[text(table)][text(index)].append(text(column))
+        indexes[text_of(table)][text_of(index)].append(text_of(column))
     return {
         table: tuple(tuple(named[name]) for name in sorted(named, key=lambda name: (name != "PRIMARY", name)))
         for table, named in indexes.items()

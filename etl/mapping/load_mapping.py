@@ -13,9 +13,9 @@ from etl.mapping.mistakes import mistake, unknown
 from etl.mapping.model import Mapping, MemberSystem, Part, TableMapping
 from etl.mapping.read_file import Table, read_file
 from etl.mapping.read_part import Shared, read_part
+from etl.mapping.sync_rules import MODES, RULES, Mode, Rule, SyncRules
 from etl.mapping.transforms.zones import known_zone
 from etl.settings import MappingSettings
-from etl.sync.rules import MODES, RULES, Mode, Rule, SyncRules
 
 SHARED_FILE: Final = "mapping.toml"
 CANONICAL: Final = ("code", "integer", "guid", "text", "upper", "lower")

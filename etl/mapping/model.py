@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from etl.mapping.sync_rules import SyncRules
 from etl.names import SourceTable
-from etl.sync.rules import SyncRules
 
 Argument = str | int | float | bool | tuple[str, ...] | MappingType[str, str]
 """Value of an argument of a transform, as written in the file; lists become tuples."""

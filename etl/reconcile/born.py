@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from etl.names import bracket
-from etl.reconcile.plan import SOURCE, PartPlan, TablePlan, decode_keys
+from etl.reconcile.plan import SOURCE, PartPlan, TablePlan, decode_keys, provenance
 from etl.source.connect import Source
 
 TABLE = "membershift_row"
@@ -62,8 +62,6 @@ class Born:
 
 def read_born(source: Source, plan: TablePlan) -> Born | None:
     """What the legacy databases say of rows of this table; None where there are none."""
-    from etl.sync.reverse.inverse import provenance
-
     types = {name: plan.schema[name] for name in plan.key}
     keys: dict[str, pl.DataFrame] = {}
     for part in plan.parts:

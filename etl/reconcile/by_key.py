@@ -15,6 +15,7 @@ from etl.reconcile.plan import PartPlan, decode_keys
 from etl.source.catalog import Column, Table
 from etl.source.ranges import literal
 from etl.target.bulk import BulkConnection
+from etl.target.columns import text_of
 
 KEYS_PER_QUERY: Final = 200
 TEXT_TYPES: Final = frozenset({"char", "varchar", "nchar", "nvarchar"})
@@ -74,7 +75,7 @@ class LookupNow:
         for first in range(0, len(wanted), KEYS_PER_QUERY):
             some = wanted[first : first + KEYS_PER_QUERY]
             rows = self.connection.query(statement(self.schema, len(some)), (system, *some))
-            found += [(text(source_id), int(member_id)) for source_id, member_id in rows]
+            found += [(text_of(source_id), int(member_id)) for source_id, member_id in rows]
         there = pl.DataFrame(found, schema={"k": pl.String, "id": pl.Int64}, orient="row")
         return keys.to_frame("k").join(there, on="k", how="left", maintain_order="left")["id"].alias(keys.name)
 
@@ -85,8 +86,3 @@ def statement(schema: str, keys: int) -> str:
     return " ".join(
         ("SELECT source_id, member_id FROM", f"{backtick(schema)}.member_source WHERE source = %s AND source_id IN ({places})")
     )
-
-
-def text(value: object) -> str:
-    """A text column, which some drivers give as bytes."""
-    return value.decode() if isinstance(value, bytes) else str(value)

@@ -9,10 +9,10 @@ import polars as pl
 
 from etl.load.import_record import LINKED, read_records, recorded_files
 from etl.load.sql import sql
-from etl.reconcile.by_key import text
 from etl.reconcile.plan import TablePlan
 from etl.reconcile.quarantine import Asks
 from etl.settings import Settings
+from etl.target.columns import text_of
 
 
 @dataclass(frozen=True)
@@ -50,4 +50,4 @@ class Imported:
 def unrecorded_files(connection: Asks, settings: Settings) -> int:
     """How many files were imported whose record is not here: by another machine, say."""
     rows = connection.query(sql("SELECT file_sha FROM {state}.import_file", {"state": settings.target.state_schema}))
-    return len({text(row[0]) for row in rows} - recorded_files(settings))
+    return len({text_of(row[0]) for row in rows} - recorded_files(settings))

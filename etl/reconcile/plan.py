@@ -164,6 +164,22 @@ def source_tables(tables: Sequence[TableMapping]) -> tuple[SourceTable, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def provenance(plan: TablePlan) -> frozenset[str]:
+    """Columns that say where a row was born, which no legacy row can say of one born on the target: those that every part fills
+    with a constant, and those made of nothing but an identity column. The target keeps its own."""
+    born: list[set[str]] = []
+    for part in plan.parts:
+        identity = {column.name for column in part.table.columns if column.is_identity}
+        own = {
+            column.mapping.target
+            for column in part.compiled.plans
+            if column.mapping.transform == "constant"
+            or (column.mapping.sources and identity.issuperset(column.mapping.sources) and column.mapping.member is None)
+        }
+        born.append(own)
+    return frozenset(set.intersection(*born)) if born else frozenset()
+
+
 def encode_keys(keys: pl.DataFrame) -> pl.Series:
     """Keys of any types as one text each, to be read back by `decode_keys`.
 

@@ -9,8 +9,8 @@ from typing import Any, Final, Protocol
 import polars as pl
 
 from etl.names import backtick
-from etl.reconcile.by_key import text
 from etl.reconcile.plan import PART, SOURCE, PartPlan, TablePlan, decode_keys
+from etl.target.columns import text_of
 
 ON_TARGET: Final = "differs_from_target"
 """Rows with this reason are on the target, with other values: load does not overwrite them."""
@@ -65,7 +65,7 @@ def quarantined_keys(connection: Asks, state_schema: str, part: str) -> list[str
     table = f"{backtick(state_schema)}.reject"
     where = "WHERE mapping_part = %s AND settled_at IS NULL AND reason <> %s"
     sql = " ".join(("SELECT DISTINCT source_key FROM", table, where))
-    return [text(row[0]) for row in connection.query(sql, (part, ON_TARGET))]
+    return [text_of(row[0]) for row in connection.query(sql, (part, ON_TARGET))]
 
 
 def key_texts(part: PartPlan, encoded: pl.Series) -> pl.Series:

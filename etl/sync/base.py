@@ -11,6 +11,7 @@ from typing import Final
 from etl.load.sql import places, sql
 from etl.sync.digest import pack, unpack
 from etl.target.bulk import BulkConnection
+from etl.target.columns import text_of
 
 KEYS_A_QUERY: Final = 500
 
@@ -44,7 +45,7 @@ def read_bases(
             lock=" FOR UPDATE" if lock else "",
         )
         for key, hashes, counters in connection.query(statement, (table, *some)):
-            found[as_text(key)] = RowBase(unpack(columns, as_bytes(hashes)), read_counters(counters))
+            found[text_of(key)] = RowBase(unpack(columns, as_bytes(hashes)), read_counters(counters))
     return found
 
 
@@ -87,12 +88,7 @@ def counters_text(added: Mapping[str, Decimal]) -> str | None:
 
 def read_counters(stored: object) -> dict[str, Decimal]:
     """The reverse."""
-    return {} if stored is None else {name: Decimal(value) for name, value in json.loads(as_text(stored)).items()}
-
-
-def as_text(value: object) -> str:
-    """A text column, which some drivers give as bytes."""
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return {} if stored is None else {name: Decimal(value) for name, value in json.loads(text_of(stored)).items()}
 
 
 def as_bytes(value: object) -> bytes:

@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from etl.errors import UsageError
-from etl.load.runs import text
 from etl.load.sql import sql
 from etl.sync.images import image_text, read_image
 from etl.sync.merge import Conflict, Side, Values
 from etl.sync.model import Direction
 from etl.target.bulk import BulkConnection
+from etl.target.columns import text_of
 
 DELETED: Final = "deleted"
 """Stands for the columns of a conflict about a row that one side deleted."""
@@ -108,7 +108,7 @@ def count_conflicts(connection: BulkConnection, state_schema: str) -> dict[str, 
             {"state": state_schema},
         )
     )
-    return {text(table): (int(count), int(unsettled)) for table, count, unsettled in rows}
+    return {text_of(table): (int(count), int(unsettled)) for table, count, unsettled in rows}
 
 
 def show_conflict(connection: BulkConnection, state_schema: str, conflict_id: int) -> KeptConflict:
@@ -138,16 +138,16 @@ def kept(row: tuple[Any, ...]) -> KeptConflict:
     number, direction, table, key, columns, rule, winner, source, target, found_at, settled_at, settled_by, note = row
     return KeptConflict(
         int(number),
-        text(direction),
-        text(table),
-        text(key),
-        tuple(text(columns).split(", ")),
-        text(rule),
-        text(winner),
-        read_image(None if source is None else text(source)),
-        read_image(None if target is None else text(target)),
+        text_of(direction),
+        text_of(table),
+        text_of(key),
+        tuple(text_of(columns).split(", ")),
+        text_of(rule),
+        text_of(winner),
+        read_image(None if source is None else text_of(source)),
+        read_image(None if target is None else text_of(target)),
         found_at,
         settled_at,
-        None if settled_by is None else text(settled_by),
-        None if note is None else text(note),
+        None if settled_by is None else text_of(settled_by),
+        None if note is None else text_of(note),
     )

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from etl.load.runs import text
 from etl.load.sql import places, sql
 from etl.sync.model import DeadLetter, Direction
 from etl.target.bulk import BulkConnection
+from etl.target.columns import text_of
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,16 @@ def list_dead_letters(
     )
     return [
         KeptLetter(
-            int(number), text(direction), text(part), text(key), text(reason), text(detail), int(attempts), first, last, settled
+            int(number),
+            text_of(direction),
+            text_of(part),
+            text_of(key),
+            text_of(reason),
+            text_of(detail),
+            int(attempts),
+            first,
+            last,
+            settled,
         )
         for number, direction, part, key, reason, detail, attempts, first, last, settled in connection.query(statement, (limit,))
     ]
@@ -86,4 +95,4 @@ def count_dead_letters(connection: BulkConnection, state_schema: str) -> dict[st
             {"state": state_schema},
         )
     )
-    return {text(direction): int(count) for direction, count in rows}
+    return {text_of(direction): int(count) for direction, count in rows}

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
+from etl.mapping.sync_rules import Rule, SyncRules
 from etl.sync.digest import digest
-from etl.sync.rules import Rule, SyncRules
 
 Values = Mapping[str, Any]
 Side = Literal["source", "target"]

@@ -9,12 +9,12 @@ from functools import cached_property
 from etl.errors import ConfigurationError
 from etl.mapping.load_mapping import load_mapping
 from etl.mapping.model import Mapping
+from etl.mapping.sync_rules import SyncRules
 from etl.names import SourceTable
-from etl.reconcile.plan import PartPlan, TablePlan, choose_tables, plan_tables, source_tables
+from etl.reconcile.plan import PartPlan, TablePlan, choose_tables, plan_tables, provenance, source_tables
 from etl.settings import Settings
 from etl.source.catalog import Catalog, Table, read_catalog
 from etl.source.connect import Source
-from etl.sync.rules import SyncRules
 from etl.target.bulk import BulkConnection
 from etl.target.columns import read_target_columns
 
@@ -39,8 +39,6 @@ class SyncTable:
     @cached_property
     def provenance(self) -> frozenset[str]:
         """Columns that only say where a row was born: of one born on the target, the target keeps its own."""
-        from etl.sync.reverse.inverse import provenance
-
         return provenance(self.plan) - set(self.plan.key)
 
     def source(self, part: PartPlan) -> SourceTable:

@@ -8,19 +8,18 @@ from datetime import datetime
 from typing import Final
 
 from etl.errors import SourceError
-from etl.load.sql import sql
 from etl.mapping.load_mapping import load_mapping
 from etl.mapping.model import Mapping as TableMappings
+from etl.mapping.sync_rules import Mode
 from etl.names import SourceTable, bracket
 from etl.settings import Settings
 from etl.source.connect import Source
-from etl.sync.capture.rows import DIRTY, SYNC_INDEX
+from etl.sync.capture.sweep import count_dirty_rows
 from etl.sync.conflicts import count_conflicts
 from etl.sync.dead_letters import count_dead_letters
 from etl.sync.forward.positions import parse_detail
 from etl.sync.forward.versions import name_literal
 from etl.sync.model import CONTEXT
-from etl.sync.rules import Mode
 from etl.sync.state import Position, forward_name, read_positions
 from etl.target.bulk import BulkConnection
 
@@ -117,16 +116,6 @@ def read_standing(settings: Settings, target: BulkConnection, source: Source | N
     )
     gone = tuple(TargetStanding(name, "both", None, *counts) for name, counts in conflicts.items())
     return Standing((*tables, *gone), legacy, count_dead_letters(target, state), problem)
-
-
-def count_dirty_rows(target: BulkConnection, schema: str, table: str) -> int:
-    """How many rows are dirty; without a plan, so that it can be told while the source is away. Raises ServerError."""
-    statement = sql(
-        "SELECT COUNT(*) FROM {schema}.{table} FORCE INDEX ({index}) WHERE {dirty}",
-        {"schema": schema, "table": table, "index": SYNC_INDEX},
-        dirty=DIRTY,
-    )
-    return int(target.scalar(statement))
 
 
 def read_legacy(

@@ -15,7 +15,6 @@ import polars as pl
 
 from etl.errors import RefusedError
 from etl.load.lock import hold_load_lock
-from etl.load.runs import text
 from etl.load.sql import sql
 from etl.names import SourceTable
 from etl.progress import Progress
@@ -35,7 +34,7 @@ from etl.sync.plan import SyncPlan, SyncTable, plan_sync
 from etl.sync.reverse.legacy_tables import ensure_legacy_tables
 from etl.sync.state import STATE, read_positions, reverse_name, write_control, write_position
 from etl.target.bulk import BulkConnection
-from etl.target.columns import read_target_columns
+from etl.target.columns import read_target_columns, text_of
 from etl.target.connect import connect_bulk
 
 ROWS_A_BATCH: Final = 10_000
@@ -212,7 +211,7 @@ def write_new_bases(target: BulkConnection, state_schema: str, table: SyncTable,
     """Bases of these rows, where there are none."""
     keys = encode_keys(frame.select(table.plan.key))
     there = {
-        text(key)
+        text_of(key)
         for (key,) in target.query(
             sql(
                 "SELECT row_key FROM {state}.sync_base WHERE table_name = %s AND row_key IN ({keys})",

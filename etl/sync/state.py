@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
-from etl.load.runs import text
 from etl.load.sql import sql
 from etl.target.bulk import BulkConnection
+from etl.target.columns import text_of
 
 State = Literal["running", "paused", "stopped"]
 STATE: Final = "state"
@@ -30,7 +30,7 @@ def read_positions(connection: BulkConnection, state_schema: str) -> dict[str, P
     """All of them, by name."""
     rows = connection.query(sql("SELECT name, position, detail, at FROM {state}.sync_position", {"state": state_schema}))
     return {
-        text(name): Position(text(name), int(value), None if detail is None else text(detail), at)
+        text_of(name): Position(text_of(name), int(value), None if detail is None else text_of(detail), at)
         for name, value, detail, at in rows
     }
 
@@ -57,7 +57,7 @@ def reverse_name(table: str) -> str:
 def read_state(connection: BulkConnection, state_schema: str) -> State | None:
     """What people asked for last; None before `sync start`."""
     value = connection.scalar(sql("SELECT value FROM {state}.sync_control WHERE name = %s", {"state": state_schema}), (STATE,))
-    return None if value is None else STATES.get(text(value))
+    return None if value is None else STATES.get(text_of(value))
 
 
 def write_control(connection: BulkConnection, state_schema: str, name: str, value: str, by_whom: str) -> None:

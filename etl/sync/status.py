@@ -10,13 +10,13 @@ from datetime import datetime
 from typing import Final, Literal
 
 from etl.errors import SourceError
-from etl.load.runs import text
 from etl.load.sql import sql
 from etl.settings import Settings
 from etl.source.connect import Source, open_source
 from etl.sync.standing import Standing, lost_tables, read_standing
 from etl.sync.state import STATE, STATES, Position, State, read_positions
 from etl.target.bulk import BulkConnection
+from etl.target.columns import text_of
 from etl.target.connect import connect_bulk
 
 HEARTBEAT: Final = "heartbeat"
@@ -118,7 +118,7 @@ def read_asked(target: BulkConnection, state_schema: str) -> tuple[State | None,
     """What people asked for last, who, and when."""
     statement = sql("SELECT value, by_whom, at FROM {state}.sync_control WHERE name = %s", {"state": state_schema})
     for value, by_whom, at in target.query(statement, (STATE,)):
-        return STATES.get(text(value)), text(by_whom), at
+        return STATES.get(text_of(value)), text_of(by_whom), at
     return None, "", None
 
 
@@ -129,7 +129,7 @@ def read_heartbeat(target: BulkConnection, state_schema: str) -> Heartbeat | Non
         {"state": state_schema},
     )
     for value, age_us in target.query(statement, (HEARTBEAT,)):
-        return parse_heartbeat(text(value), max(0.0, int(age_us) / 1e6))
+        return parse_heartbeat(text_of(value), max(0.0, int(age_us) / 1e6))
     return None
 
 

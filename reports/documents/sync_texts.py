@@ -21,7 +21,7 @@ RULES: Final = {
     "least": "the lesser wins",
     "greatest": "the greater wins",
 }
-"""etl.sync.rules.Rule."""
+"""etl.mapping.sync_rules.Rule."""
 
 REASONS: Final = {
     "too_long": "longer than the column",

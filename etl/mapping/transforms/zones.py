@@ -71,8 +71,8 @@ def to_utc(local: pl.Expr, zone: str, *, ambiguous: str = "earliest", non_existe
 def utc_of(column: pl.Expr, zone: str, ambiguous: str) -> pl.Expr:
     """The whole calendar of the zone; a skipped time is NULL."""
     # polars wants the literal names of `ambiguous` in the type; ours come from a mapping that was checked.
-    placed = column.dt.replace_time_zone(zone, ambiguous=ambiguous, non_existent="null")  # type: ignore[arg-type]
-    return placed.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    at = column.dt.replace_time_zone(zone, ambiguous=ambiguous, non_existent="null")  # type: ignore[arg-type]  # as above
+    return at.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
 
 
 def skipped(column: pl.Expr, zone: str) -> pl.Expr:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from etl.load.sql import sql
-from etl.sync.capture.rows import DIRTY, names_of, read_pages, select_rows
+from etl.sync.capture.rows import DIRTY, SYNC_INDEX, read_pages, select_rows
 from etl.sync.model import DirtyRows
 from etl.sync.plan import SyncTable
 from etl.target.bulk import BulkConnection
@@ -28,10 +28,15 @@ def count_dirty(connection: BulkConnection, schema: str, table: SyncTable, store
     """How many rows are dirty; with `store_code` those of that store, or all where the table does not say whose its rows are: a
     fence then waits for more than it must, never for less. Raises ServerError."""
     of_store = store_code is not None and STORE in table.plan.schema
+    return count_dirty_rows(connection, schema, table.name, store_code if of_store else None)
+
+
+def count_dirty_rows(connection: BulkConnection, schema: str, table: str, store_code: str | None = None) -> int:
+    """The same without a plan, so that it can be told while the source is away. Raises ServerError."""
     statement = sql(
         "SELECT COUNT(*) FROM {schema}.{table} FORCE INDEX ({index}) WHERE {dirty}{store}",
-        names_of(schema, table),
+        {"schema": schema, "table": table, "index": SYNC_INDEX},
         dirty=DIRTY,
-        store=" AND store_code = %s" if of_store else "",
+        store="" if store_code is None else " AND store_code = %s",
     )
-    return int(connection.scalar(statement, (store_code,) if of_store else None))
+    return int(connection.scalar(statement, None if store_code is None else (store_code,)))

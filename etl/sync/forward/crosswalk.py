@@ -11,9 +11,9 @@ import polars as pl
 from etl.dedupe.changes import MATCHED
 from etl.load.allocate import ALLOCATOR, first_id
 from etl.load.crosswalk import DEDUPE
-from etl.load.runs import text
 from etl.load.sql import places, sql
 from etl.target.bulk import BulkConnection
+from etl.target.columns import text_of
 
 LINKED_BY: Final = "sync"
 NO_RUN: Final = 0
@@ -41,7 +41,7 @@ def entries_of(connection: BulkConnection, schema: str, members: Iterable[int]) 
             {"schema": schema},
             ids=places(len(some)),
         )
-        found += [(text(a), text(b), int(c), d, text(e)) for a, b, c, d, e in connection.query(statement, some)]
+        found += [(text_of(a), text_of(b), int(c), d, text_of(e)) for a, b, c, d, e in connection.query(statement, some)]
     return pl.DataFrame(found, schema=ENTRY_SCHEMA, orient="row")
 
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from etl.errors import RefusedError
-from etl.load.runs import text
 from etl.load.sql import sql
 from etl.names import SourceTable
 from etl.reconcile.plan import PartPlan
 from etl.source.catalog import Table
 from etl.sync.state import forward_name, write_position
 from etl.target.bulk import BulkConnection
+from etl.target.columns import text_of
 
 LONGEST_DETAIL: Final = 400
 
@@ -71,7 +71,7 @@ def read_reached(connection: BulkConnection, state_schema: str, table: SourceTab
     if not rows:
         return None
     position, detail = rows[0]
-    return reached_of(table, int(position), None if detail is None else text(detail))
+    return reached_of(table, int(position), None if detail is None else text_of(detail))
 
 
 def reached_of(table: SourceTable, position: int, detail: str | None) -> Reached:

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from etl.reconcile.plan import encode_keys
+from etl.reconcile.plan import encode_keys, provenance
 from etl.source.errors import ServerError
 from etl.source.session import PlainSession
 from etl.sync.base import RowBase
@@ -20,7 +20,7 @@ from etl.sync.reverse.checked import Seen
 from etl.sync.reverse.compose import Batch, compose
 from etl.sync.reverse.decide import Columns, Decision, columns_of, decide, is_echo
 from etl.sync.reverse.images import Beside, Images, Tools, read_images
-from etl.sync.reverse.inverse import PartInverse, provenance
+from etl.sync.reverse.inverse import PartInverse
 from etl.sync.reverse.legacy_tables import read_returned
 from etl.sync.reverse.locate import UNNUMBERED, Located, home_of, locate_members, locate_rows, new_record
 from etl.sync.reverse.model import ReverseContext, Reversed

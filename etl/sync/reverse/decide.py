@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+from etl.reconcile.plan import provenance
 from etl.source.extract import OFFSET_SUFFIX
 from etl.sync.base import RowBase
 from etl.sync.digest import digest
 from etl.sync.merge import merge_reverse
 from etl.sync.plan import SyncTable
 from etl.sync.reverse.checked import tolerances
-from etl.sync.reverse.inverse import PartInverse, provenance
+from etl.sync.reverse.inverse import PartInverse
 from etl.sync.reverse.model import CLOCK
 
 Values = Mapping[str, Any]

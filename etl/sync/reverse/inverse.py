@@ -167,22 +167,6 @@ def values_for(mapping: ColumnMapping, slots: Mapping[str, Slot], decided: Mappi
     return {name: expr for name, expr in given.items() if name in free} if free.issuperset(mapping.sources) else {}
 
 
-def provenance(plan: TablePlan) -> frozenset[str]:
-    """Columns that say where a row was born, which no legacy row can say of one born on the target: those that every part fills
-    with a constant, and those made of nothing but an identity column. The target keeps its own."""
-    born: list[set[str]] = []
-    for part in plan.parts:
-        identity = {column.name for column in part.table.columns if column.is_identity}
-        own = {
-            column.mapping.target
-            for column in part.compiled.plans
-            if column.mapping.transform == "constant"
-            or (column.mapping.sources and identity.issuperset(column.mapping.sources) and column.mapping.member is None)
-        }
-        born.append(own)
-    return frozenset(set.intersection(*born)) if born else frozenset()
-
-
 def discriminators(plan: TablePlan) -> tuple[str, ...]:
     """Columns that every part fills with another constant: they say which part a row belongs to. None for a single part."""
     told: list[str] = []

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, Protocol
 
-from etl.errors import SourceError
 from etl.names import bracket
 from etl.reconcile.by_key import key_literal
 from etl.source.address import address_of
@@ -71,16 +70,6 @@ def ensure_legacy_tables(source: Source, databases: Iterable[str], execute: bool
         for statement in missing:
             source.query(statement)
     return tuple(missing)
-
-
-def check_legacy_tables(source: Source, databases: Iterable[str]) -> None:
-    """Raises SourceError when one of our tables is missing."""
-    lacking = [name for name in databases if ensure_legacy_tables(source, [name], execute=False)]
-    if lacking:
-        raise SourceError(
-            f"The legacy database {', '.join(lacking)} lacks dbo.{ROWS} or dbo.{COUNTERS}, which sync keeps its books in.",
-            "Create them: membershift sync start --execute (without --execute it prints their T-SQL for your DBA).",
-        )
 
 
 def missing_rights(source: Source, plan: SyncPlan) -> tuple[str, ...]:

@@ -8,10 +8,10 @@ from typing import Final
 
 import polars as pl
 
-from etl.load.runs import text
 from etl.load.sql import places, sql
 from etl.reconcile.by_key import LookupNow
 from etl.target.bulk import BulkConnection
+from etl.target.columns import text_of
 
 MEMBERS_A_QUERY: Final = 500
 RECORDS: Final = "SELECT member_id, source, source_id FROM {schema}.member_source WHERE member_id IN ({members})"
@@ -38,7 +38,7 @@ class Records:
             for member in some:
                 self._of[member] = {}
             for member, system, source_id in self.connection.query(statement, tuple(some)):
-                self.add(int(member), text(system), text(source_id))
+                self.add(int(member), text_of(system), text_of(source_id))
 
     def add(self, member: int, system: str, source_id: str) -> None:
         """A record that was made meanwhile."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import get_args
 
 from cli.sync_run import RunEnded
+from etl.mapping.sync_rules import MODES, RULES
 from etl.names import SourceTable
 from etl.reconcile.differences import ReconcileResult
 from etl.sync.conflict_view import ConflictList, Settled, ShownColumn, ShownConflict
@@ -20,7 +21,6 @@ from etl.sync.letters import LetterList, SettledLetters
 from etl.sync.model import Counts
 from etl.sync.resync import ResyncResult
 from etl.sync.retry import Retried
-from etl.sync.rules import MODES, RULES
 from etl.sync.standing import MOST_COUNTED, LegacyStanding, Standing, TargetStanding
 from etl.sync.start import StartResult
 from etl.sync.state import STATES

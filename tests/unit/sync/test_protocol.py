@@ -14,9 +14,9 @@ from decimal import Decimal
 
 import pytest
 
+from etl.mapping.sync_rules import Rule, SyncRules
 from etl.sync.digest import digest
 from etl.sync.merge import Times, merge_forward, merge_reverse
-from etl.sync.rules import Rule, SyncRules
 
 START = "a"
 WRITES = {"source": ("b", "c"), "target": ("x", "y")}

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import polars as pl
 import pytest
 
+from etl.mapping.sync_rules import SyncRules
 from etl.reconcile.plan import TablePlan
 from etl.settings import TargetSettings
 from etl.sync.capture.marks import mark_rows
 from etl.sync.capture.sweep import sweep_dirty
 from etl.sync.model import KEY, DirtyRows
 from etl.sync.plan import SyncTable
-from etl.sync.rules import SyncRules
 from etl.target.bulk import BulkConnection
 from etl.target.columns import read_target_columns
 from etl.target.connect import connect_bulk

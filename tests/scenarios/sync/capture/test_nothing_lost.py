@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from etl.mapping.sync_rules import SyncRules
 from etl.reconcile.plan import TablePlan
 from etl.settings import TargetSettings
 from etl.sync.capture.requirements import require_capturable, require_process
 from etl.sync.capture.sweep import count_dirty
 from etl.sync.plan import SyncTable
-from etl.sync.rules import SyncRules
 from etl.target.bulk import BulkConnection
 from etl.target.columns import read_target_columns
 from etl.target.connect import connect_bulk

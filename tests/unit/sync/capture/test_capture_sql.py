@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from etl.errors import RefusedError
+from etl.mapping.sync_rules import SyncRules
 from etl.reconcile.plan import TablePlan
 from etl.sync.capture.deletes import cannot_know, keys_at, seconds
 from etl.sync.capture.marks import lock, update
@@ -17,7 +18,6 @@ from etl.sync.capture.rows import DIRTY, microseconds, moment, select_rows
 from etl.sync.capture.scan import after
 from etl.sync.capture.watermark import TIDB_WATERMARK, low_watermark
 from etl.sync.plan import SyncTable
-from etl.sync.rules import SyncRules
 from etl.target.columns import TargetColumn
 from etl.target.errors import ServerError
 

@@ -7,12 +7,12 @@ from decimal import Decimal
 
 import pytest
 
+from etl.mapping.sync_rules import SyncRules
 from etl.reconcile.plan import TablePlan
 from etl.sync.base import RowBase
 from etl.sync.digest import digest
 from etl.sync.plan import SyncTable
 from etl.sync.reverse.decide import Columns, decide
-from etl.sync.rules import SyncRules
 from etl.target.columns import TargetColumn
 
 KEPT = ("granted", "granted_at", "origin")
