@@ -102,7 +102,7 @@ def list_letters(
 
 @dead_letters.command("retry")
 def retry_letters(context: typer.Context, execute: Execute = False, as_json: Json = False) -> None:
-    """Try the rows of the target that could not be written back again now, instead of at the next sweep. A sync may be running.
+    """Try rows that could not be carried over again now, instead of waiting. A sync may be running.
 
     Exit code 6 when some are refused again.
 

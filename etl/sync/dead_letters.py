@@ -60,6 +60,12 @@ def settle_dead_letters(
         connection.execute(statement, (direction, part, *some))
 
 
+def parts_with_letters(connection: BulkConnection, state_schema: str, direction: Direction) -> set[str]:
+    """Parts that have open letters."""
+    statement = "SELECT DISTINCT part FROM {state}.sync_dead_letter WHERE direction = %s AND settled_at IS NULL"
+    return {text_of(part) for (part,) in connection.query(sql(statement, {"state": state_schema}), (direction,))}
+
+
 def list_dead_letters(
     connection: BulkConnection, state_schema: str, *, every: bool = False, limit: int = 100
 ) -> list[KeptLetter]:

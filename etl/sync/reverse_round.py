@@ -34,6 +34,7 @@ from etl.sync.plan import SyncPlan, SyncTable
 from etl.sync.reverse.locate import GONE
 from etl.sync.reverse.model import ReverseContext, Reversed
 from etl.sync.reverse.round import reverse_rows
+from etl.sync.reverse_letters import settle_moot
 from etl.sync.state import forward_name, read_positions, reverse_name, write_position
 from etl.target.bulk import BulkConnection
 from etl.target.connect import connect_bulk
@@ -129,6 +130,7 @@ def sweep_round(sync: ReverseSync) -> dict[str, Counts]:
     counts: dict[str, Counts] = {}
     for table in sync.tables:
         counts[table.name], _ = carry_over(sync, context, table, sweep_dirty(sync.sweeper, sync.plan.schema, table, PAGE_ROWS))
+    settle_moot(sync.mark, sync.plan.schema, sync.plan.state_schema, sync.tables)
     return counts
 
 

@@ -60,15 +60,15 @@ def list_steps(found: LetterList, lang: str) -> tuple[str, ...]:
 
 def retried_document(result: Retried, lang: str) -> Document:
     """What became of the rows that were tried again."""
-    figures = [Figure(tr(lang, "Open letters of the way back"), result.found)]
+    figures = [Figure(tr(lang, "Open dead letters"), result.found)]
     if result.executed:
         figures += [
             Figure(tr(lang, "Carried over now"), result.carried),
             Figure(tr(lang, "Refused again"), result.refused),
             Figure(tr(lang, "Nothing left to send"), result.gone),
         ]
-    if result.forward:
-        figures.append(Figure(tr(lang, "Letters of the way to the target"), result.forward, tr(lang, "not tried here")))
+    if result.left:
+        figures.append(Figure(tr(lang, "Letters of the way to the target"), result.left, tr(lang, "not tried here")))
     return Document(
         title=tr(lang, "Sync: dead letters tried again"),
         verdict=retried_verdict(result, lang),
@@ -81,7 +81,7 @@ def retried_document(result: Retried, lang: str) -> Document:
 def retried_verdict(result: Retried, lang: str) -> Verdict:
     """One sentence on what happened."""
     if not result.found:
-        return Verdict("ok", tr(lang, "There is nothing to try again."))
+        return Verdict("ok", tr(lang, "There is nothing to try again here."))
     if not result.executed:
         return Verdict("warn", tr(lang, "Nothing was changed. {count} rows would be tried again.", count=f"{result.found:,}"))
     if result.refused:
@@ -93,11 +93,11 @@ def retried_steps(result: Retried, lang: str) -> tuple[str, ...]:
     """What to do next."""
     steps = []
     if result.found and not result.executed:
-        steps.append(tr(lang, "Add --execute to write them to the legacy side."))
+        steps.append(tr(lang, "Add --execute to write them to the other side."))
     if result.refused:
         steps.append(tr(lang, "See why: `membershift sync dead-letters list`."))
-    if result.forward:
-        steps.append(tr(lang, "Rows on their way to the target are tried again when they change."))
+    if result.left:
+        steps.append(tr(lang, "The sync that is running tries rows on their way to the target by itself."))
     return tuple(steps)
 
 

@@ -7,7 +7,7 @@ conflict either way.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
@@ -18,12 +18,12 @@ from etl.reconcile.match import equal_pairs
 from etl.reconcile.plan import TablePlan
 from etl.sync.conflicts import DELETED as ROW_DELETED
 from etl.sync.conflicts import FoundConflict, write_conflicts
-from etl.sync.dead_letters import write_dead_letters
 from etl.sync.forward.positions import Reached, move
-from etl.sync.forward.record import quarantine
+from etl.sync.forward.record import keep_letters, quarantine
 from etl.sync.forward.transform import LEGACY, Ensure, Transformed, born_keys, target_keys, transform
 from etl.sync.forward.unique import Shift, find_shift, replace_one_by_one
 from etl.sync.forward.upsert import count_rows, delete_rows, read_rows, upsert
+from etl.sync.forward.wanted import no_keys
 from etl.sync.forward.work import Work
 from etl.sync.merge import Side
 from etl.sync.model import DELETED, KEY, OURS, Counts, DeadLetter
@@ -41,7 +41,7 @@ class InTheWay(Exception):
 @dataclass(frozen=True)
 class Page:
     """What a page of changes comes to. `rows`: to be written, `gone`: keys of rows to be deleted, `gone_legacy`: legacy keys that
-    are gone, `letters`: rows that stand for the same target row as another."""
+    are gone, `letters`: rows that stand for the same target row as another. `changed`: keys of all legacy rows that changed."""
 
     made: Transformed
     rows: pl.DataFrame
@@ -49,6 +49,7 @@ class Page:
     gone_legacy: pl.Series
     letters: tuple[DeadLetter, ...]
     own: int
+    changed: pl.Series = field(default_factory=no_keys)
 
 
 def apply_append(work: Work, changes: pl.DataFrame, ensure: Ensure | None, seen: Reached | None, to: Reached | None) -> Counts:
@@ -90,7 +91,7 @@ def make_page(work: Work, changes: pl.DataFrame, ensure: Ensure | None) -> Page:
     )
     if work.again:
         rows = without_same(work, rows)
-    return Page(made, rows, gone, gone_legacy, letters, changes.height - others.height)
+    return Page(made, rows, gone, gone_legacy, letters, changes.height - others.height, changes[KEY])
 
 
 def without_same(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
@@ -114,7 +115,7 @@ def write_page(work: Work, page: Page, seen: Reached | None, to: Reached | None,
         found, letters = write(work, page)
         counts.conflicts = write_conflicts(target, state, [*conflicts, *found])
         refused = quarantine(target, state, work.plan, work.part, page.made, page.gone_legacy)
-        counts.dead = refused + write_dead_letters(target, state, [*letters, *page.letters])
+        counts.dead = refused + keep_letters(work, page.changed, [*letters, *page.letters])
     kept = sum(one.winner == "target" for one in found)
     counts.written = page.rows.height - kept - len(letters)
     return counts

@@ -5,6 +5,8 @@ The rule is etl/sync/merge.py. A page is one transaction: position, crosswalk, r
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,7 +16,7 @@ from etl.load.crosswalk import DEDUPE
 from etl.sync.base import RowBase, forget_bases, read_bases, write_bases
 from etl.sync.conflicts import DELETED as ROW_DELETED
 from etl.sync.conflicts import FoundConflict, of_merge, write_conflicts
-from etl.sync.dead_letters import write_dead_letters
+from etl.sync.forward.append import POISON, InTheWay, why
 from etl.sync.forward.context import MEMBERS
 from etl.sync.forward.crosswalk import add_entries, end_entries, join_records
 from etl.sync.forward.gather_members import gather_members
@@ -23,13 +25,27 @@ from etl.sync.forward.later_changes import put_off
 from etl.sync.forward.lineage import renew_lineage
 from etl.sync.forward.merged_rows import Merging, merge_row
 from etl.sync.forward.positions import Reached, move
-from etl.sync.forward.record import quarantine
+from etl.sync.forward.record import keep_letters, quarantine
+from etl.sync.forward.singly import OneRow, write_singly
 from etl.sync.forward.transform import Ensure
-from etl.sync.forward.upsert import delete_rows, read_rows, upsert, upsert_dirty
+from etl.sync.forward.upsert import count_rows, delete_rows, read_rows, upsert, upsert_dirty
 from etl.sync.forward.wanted import Wanted
 from etl.sync.forward.work import Work
-from etl.sync.model import KEY, OURS, Counts
+from etl.sync.model import KEY, OURS, Counts, DeadLetter
+from etl.target.errors import ServerError
 from etl.target.retry import with_retries
+
+WriteRows = Callable[[Work, Mapping[str, OneRow]], dict[str, int]]
+"""Writes rows by key; returns the errors of those that the target does not take."""
+
+
+@dataclass(frozen=True)
+class MergedPage:
+    """`later`: keys of rows that wait for the next round. `failed`: why the target does not take others (error numbers)."""
+
+    conflicts: list[FoundConflict]
+    later: set[str]
+    failed: dict[str, int]
 
 
 def apply_both(work: Work, changes: pl.DataFrame, ensure: Ensure | None, seen: Reached | None, to: Reached | None) -> Counts:
@@ -46,11 +62,20 @@ def apply_both(work: Work, changes: pl.DataFrame, ensure: Ensure | None, seen: R
 
 
 def apply_wanted(work: Work, wanted: Wanted, seen: Reached | None, to: Reached | None) -> Counts:
-    """Write what a page comes to, in a transaction that is done again where that helps."""
-    return with_retries(partial(write_page, work, wanted, seen, to), retries=work.context.settings.target.retries)
+    """Write what a page comes to, in a transaction that is done again where that helps: all rows at once, and where the target
+    does not take one of them, one by one."""
+    retries = work.context.settings.target.retries
+    try:
+        return with_retries(partial(write_page, work, wanted, seen, to, write_at_once), retries=retries)
+    except InTheWay:
+        pass
+    except ServerError as error:
+        if error.number not in POISON:
+            raise
+    return with_retries(partial(write_page, work, wanted, seen, to, write_singly), retries=retries)
 
 
-def write_page(work: Work, wanted: Wanted, seen: Reached | None, to: Reached | None) -> Counts:
+def write_page(work: Work, wanted: Wanted, seen: Reached | None, to: Reached | None, write: WriteRows) -> Counts:
     """The transaction."""
     target, state = work.context.target, work.context.plan.state_schema
     counts = Counts()
@@ -58,10 +83,12 @@ def write_page(work: Work, wanted: Wanted, seen: Reached | None, to: Reached | N
         if seen is not None and to is not None and not move(target, state, seen, to):
             return counts
         follow_crosswalk(work, wanted)
-        conflicts = delete_gone(work, wanted, counts) + merge_page(work, wanted, counts)
-        counts.conflicts = write_conflicts(target, state, conflicts)
+        conflicts = delete_gone(work, wanted, counts)
+        merged = merge_page(work, wanted, counts, write)
+        counts.conflicts = write_conflicts(target, state, [*conflicts, *merged.conflicts])
         refused = quarantine(target, state, work.plan, work.part, wanted.made, wanted.gone_legacy)
-        counts.dead = refused + write_dead_letters(target, state, wanted.letters)
+        through = set(wanted.changed) - set(legacy_of(work, wanted, merged.later))
+        counts.dead = refused + keep_letters(work, through, [*letters_of(work, wanted, merged.failed), *wanted.letters])
     return counts
 
 
@@ -94,7 +121,7 @@ def delete_gone(work: Work, wanted: Wanted, counts: Counts) -> list[FoundConflic
     ]
 
 
-def merge_page(work: Work, wanted: Wanted, counts: Counts) -> list[FoundConflict]:
+def merge_page(work: Work, wanted: Wanted, counts: Counts, write: WriteRows) -> MergedPage:
     """Merge every wanted row with the target's, both locked with what they had in common, and write what comes of it."""
     target, schema, state = work.context.target, work.context.plan.schema, work.context.plan.state_schema
     plan, kept = work.plan, work.table.kept
@@ -112,28 +139,59 @@ def merge_page(work: Work, wanted: Wanted, counts: Counts) -> list[FoundConflict
         if merged is not None and key in there and (merged.write or merged.base != bases.get(key))
     }
     later = put_off(work.context, wanted.sources, at_risk) if at_risk else set()
+    chosen = {key: merged for key, merged in outcomes.items() if merged is not None and key not in later}
+    failed = write(work, {key: OneRow(one.values, key in there, one.in_step) for key, one in chosen.items() if one.write})
     conflicts: list[FoundConflict] = []
-    in_step: list[dict[str, Any]] = []
-    dirty: list[dict[str, Any]] = []
     changed: dict[str, RowBase] = {}
     for row in rows.iter_rows(named=True):
         key = str(row[KEY])
-        merged = outcomes[key]
-        if merged is None or key in later:
-            counts.held += 1
+        merged = chosen.get(key)
+        if merged is None or key in failed:
             continue
         conflicts += of_merge("forward", plan.target, key, merged.conflicts, values_of(work, row), merged.before)
-        if merged.write:
-            (in_step if merged.in_step else dirty).append(merged.values)
         if merged.base != bases.get(key):
             changed[key] = merged.base
         counts.written += merged.write
         counts.unchanged += not merged.write
-    names = plan.schema
-    upsert(target, schema, plan, pl.DataFrame(in_step, schema=names), guarded=False)
-    upsert_dirty(target, schema, plan, pl.DataFrame(dirty, schema=names))
+    counts.held += len(outcomes) - len(chosen)
     write_bases(target, state, plan.target, kept, changed)
-    return conflicts
+    return MergedPage(conflicts, later, failed)
+
+
+def write_at_once(work: Work, rows: Mapping[str, OneRow]) -> dict[str, int]:
+    """All rows in few statements. Raises InTheWay when a unique value beside the key is held by another row, ServerError."""
+    target, schema, plan = work.context.target, work.context.plan.schema, work.plan
+    in_step, dirty = (
+        pl.DataFrame([row.values for row in rows.values() if row.in_step is stepped], schema=plan.schema)
+        for stepped in (True, False)
+    )
+    upsert(target, schema, plan, in_step, guarded=False)
+    upsert_dirty(target, schema, plan, dirty)
+    if len(work.context.unique_keys.get(plan.target, ())) > 1:
+        written = pl.concat([in_step, dirty])
+        if count_rows(target, schema, plan, written) != written.height:
+            raise InTheWay  # the server took another row's unique value for this row's key, and changed that row: undo it
+    return {}
+
+
+def letters_of(work: Work, wanted: Wanted, failed: Mapping[str, int]) -> list[DeadLetter]:
+    """A letter for each row that the target does not take, by a legacy row that it is made of: one that changed, if any did."""
+    mine = wanted.origins.filter(pl.col(KEY).is_in(list(failed))).with_columns(
+        (pl.col("part") == work.part.part.name).alias("here"), pl.col("legacy").is_in(wanted.changed.implode()).alias("changed")
+    )
+    first = mine.sort("here", "changed", descending=True, maintain_order=True).unique(KEY, keep="first", maintain_order=True)
+    return [
+        DeadLetter("forward", part, legacy, *why(failed[key]))
+        for key, part, legacy in first.select(KEY, "part", "legacy").iter_rows()
+    ]
+
+
+def legacy_of(work: Work, wanted: Wanted, keys: Collection[str]) -> list[str]:
+    """The part's legacy rows that these target rows are made of."""
+    if not keys:
+        return []
+    mine = wanted.origins.filter(pl.col(KEY).is_in(list(keys)) & (pl.col("part") == work.part.part.name))
+    return mine["legacy"].to_list()
 
 
 def values_of(work: Work, row: dict[str, Any]) -> dict[str, Any]:

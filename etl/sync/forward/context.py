@@ -14,6 +14,7 @@ from etl.names import SourceTable
 from etl.reconcile.merged import Survive, read_survive
 from etl.settings import Settings
 from etl.source.connect import Source
+from etl.sync.dead_letters import parts_with_letters
 from etl.sync.forward.sessions import Sessions
 from etl.sync.plan import SyncPlan
 from etl.target.bulk import BulkConnection
@@ -55,7 +56,8 @@ class Limits:
 class ForwardContext:
     """Of one thread. `target` is its own connection, outside a transaction. `last_changed`: columns that say when a row changed,
     by legacy table, where the mapping does not. `unique_keys`: of each target table, the primary key first. `looked`: when tables
-    without anything better were read last (time.monotonic). `put_off`: how often rows had to wait (later_changes.py)."""
+    without anything better, and dead letters, were looked at last (time.monotonic). `put_off`: how often rows had to wait
+    (later_changes.py). `open_letters`: parts that have dead letters."""
 
     settings: Settings
     plan: SyncPlan
@@ -69,6 +71,7 @@ class ForwardContext:
     unique_keys: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
     looked: dict[str, float] = field(default_factory=dict)
     put_off: dict[str, int] = field(default_factory=dict)
+    open_letters: set[str] = field(default_factory=set)
 
     def close(self) -> None:
         """Let go of the sessions with the source."""
@@ -99,4 +102,5 @@ def open_forward(
         limits=limits or Limits(clock_allowance=timedelta(seconds=settings.sync.clock_allowance_s)),
         last_changed=last_changed or {},
         unique_keys=read_unique_keys(target, plan.schema),
+        open_letters=parts_with_letters(target, plan.state_schema, "forward"),
     )

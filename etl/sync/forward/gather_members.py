@@ -20,7 +20,7 @@ from etl.sync.forward.later_changes import ReadFrom, read_from
 from etl.sync.forward.newcomers import new_entries
 from etl.sync.forward.records import NOBODY, Records, as_records, read_elsewhere, returned_of
 from etl.sync.forward.transform import LEGACY, LINK, Transformed, born_keys, transform
-from etl.sync.forward.wanted import Wanted, no_lineage
+from etl.sync.forward.wanted import Wanted, no_lineage, no_origins
 from etl.sync.forward.work import Work
 from etl.sync.model import DELETED, KEY, DeadLetter
 
@@ -56,6 +56,8 @@ def gather_members(work: Work, changes: pl.DataFrame) -> Wanted:
         gone=members_frame(work, [member for member in there.unique().to_list() if member not in left]),
         gone_legacy=gone_legacy,
         sources=sources_of(read, standing),
+        origins=origins_of(read, standing),
+        changed=changes[KEY],
         letters=repeated(work, made, own),
         joined=joined,
         known=known,
@@ -96,11 +98,28 @@ def read_records(work: Work, own: pl.DataFrame, standing: pl.DataFrame) -> Recor
 
 def sources_of(read: Records, standing: pl.DataFrame) -> tuple[ReadFrom, ...]:
     """Where the records were read, each under the KEY of its member."""
-    owners = standing.select(
-        pl.col("system").alias(SYSTEM), pl.col("source_id").alias(LINK), pl.col("member_id").cast(pl.String).alias(KEY)
-    )
+    owners = owners_of(standing)
     found = (read_from(work, rows.join(owners, on=[SYSTEM, LINK], how="inner")) for work, rows in read.sources)
     return tuple(source for source in found if source is not None)
+
+
+def origins_of(read: Records, standing: pl.DataFrame) -> pl.DataFrame:
+    """Which records each member has (ORIGIN_SCHEMA), those that changed first."""
+    owners = owners_of(standing)
+    found = [
+        rows.join(owners, on=[SYSTEM, LINK], how="inner").select(
+            KEY, pl.lit(work.part.part.name).alias("part"), pl.col(LEGACY).alias("legacy")
+        )
+        for work, rows in read.sources
+    ]
+    return pl.concat([no_origins(), *found])
+
+
+def owners_of(standing: pl.DataFrame) -> pl.DataFrame:
+    """KEY of the member that each record belongs to."""
+    return standing.select(
+        pl.col("system").alias(SYSTEM), pl.col("source_id").alias(LINK), pl.col("member_id").cast(pl.String).alias(KEY)
+    )
 
 
 def make_members(work: Work, records: pl.DataFrame, standing: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -31,6 +31,8 @@ def gather_rows(work: Work, changes: pl.DataFrame, ensure: Ensure | None) -> Wan
         gone=gone.join(rows, on=KEY, how="anti").select(*work.plan.key, KEY),
         gone_legacy=gone_legacy,
         sources=() if source is None else (source,),
+        origins=rows.select(KEY, pl.lit(name).alias("part"), pl.col(LEGACY).alias("legacy")),
+        changed=changes[KEY],
         letters=tuple(
             DeadLetter("forward", name, key, "duplicate_key", "another legacy row makes the same target row")
             for key in made.rows.join(rows, on=LEGACY, how="anti")[LEGACY]

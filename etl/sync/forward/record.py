@@ -1,6 +1,9 @@
-"""What is kept of rows that the mapping refuses: lines of the quarantine, settled once the row is carried over."""
+"""What is kept of rows that were not carried over: lines of the quarantine for those that the mapping refuses, dead letters for
+those that the target refuses; settled once the row is through."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 
 import polars as pl
 
@@ -8,7 +11,10 @@ from etl.load.rejects import LIMITS, open_keys, settle, write_rejects
 from etl.mapping.outcome import FINDING_SCHEMA
 from etl.reconcile.plan import PartPlan, TablePlan
 from etl.reconcile.quarantine import key_texts
+from etl.sync.dead_letters import settle_dead_letters, write_dead_letters
 from etl.sync.forward.transform import Transformed
+from etl.sync.forward.work import Work
+from etl.sync.model import DeadLetter
 from etl.target.bulk import BulkConnection
 
 SYNC_RUN = 0
@@ -37,3 +43,13 @@ def quarantine(
     if waiting:
         settle(connection, state_schema, name, [key for key in settled if key[: LIMITS["source_key"]] in waiting])
     return made.rejects["source_key"].n_unique()
+
+
+def keep_letters(work: Work, through: Iterable[str], letters: Sequence[DeadLetter]) -> int:
+    """Keep letters of legacy rows that could not be carried over; settle those of the part's rows that are `through`, or whose
+    story is told elsewhere now. Inside the caller's transaction. Returns how many are kept."""
+    target, state, name = work.context.target, work.context.plan.state_schema, work.part.part.name
+    if name in work.context.open_letters:
+        settle_dead_letters(target, state, "forward", name, through)
+    work.context.open_letters.update(letter.part for letter in letters)
+    return write_dead_letters(target, state, letters)

@@ -23,6 +23,7 @@ from etl.sync.forward.deletes import delete_missing
 from etl.sync.forward.live_schema import check_schema, explaining
 from etl.sync.forward.positions import Reached, move, reached_of, shape_of
 from etl.sync.forward.spans import Span, open_span
+from etl.sync.forward.try_again import try_letters_again
 from etl.sync.forward.versions import Head, check_retention, check_shape, read_head
 from etl.sync.forward.work import Work
 from etl.sync.model import KEY, Counts
@@ -64,6 +65,7 @@ def forward_round(context: ForwardContext, database: str) -> dict[str, Counts]:
         for legacy in tables:
             if not legacy.tracked:
                 compare_when_due(context, snapshot, head, legacy, done)
+        try_letters_again(context, snapshot.session, head, database, done)
     return done
 
 
