@@ -57,7 +57,13 @@ class Foreground(Silent):
         """Everything the screen shows, as it is now."""
         note = tr(self.lang, "Ending: the rounds under way are finished first.") if self.ending else self.last_note
         return Look(
-            tuple(self.stats.views()), counted.standing, time.monotonic() - self.began, note, self.metrics_at, os.getpid()
+            tuple(self.stats.views()),
+            counted.standing,
+            time.monotonic() - self.began,
+            note,
+            self.metrics_at,
+            os.getpid(),
+            self.stats.throttle,
         )
 
 
@@ -72,7 +78,7 @@ def run_in_foreground(
         if address is not None:
 
             def page() -> str:
-                return render_metrics(front.stats.views(), counted.standing, time.monotonic() - front.began)
+                return render_metrics(front.stats, counted.standing, time.monotonic() - front.began)
 
             served = stack.enter_context(serve_metrics(address, page))
             front.metrics_at = f"http://{served.host}:{served.port}/metrics"

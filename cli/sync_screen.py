@@ -16,7 +16,9 @@ from cli.tables import COLOURS, MARKS
 from etl.sync.model import Counts
 from etl.sync.standing import Standing
 from etl.sync.stats import StreamView
+from etl.sync.throttle import THROTTLED
 from reports.document import Status, human_duration
+from reports.documents.sync_texts import waiting_text
 from reports.text import tr
 
 if TYPE_CHECKING:
@@ -33,7 +35,8 @@ AROUND: Final = 9
 
 @dataclass(frozen=True)
 class Look:
-    """What is shown: the streams, what was last counted on both sides (None: not yet), and about the process itself."""
+    """What is shown: the streams, what was last counted on both sides (None: not yet), and about the process itself; `throttle`:
+    what holds it back, "" nothing."""
 
     streams: tuple[StreamView, ...]
     standing: Standing | None
@@ -41,6 +44,7 @@ class Look:
     note: str = ""
     metrics_at: str = ""
     pid: int = 0
+    throttle: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,8 @@ def verdict(look: Look, lang: str) -> tuple[Status, str]:
     waiting = [stream.waiting for stream in look.streams if stream.waiting]
     if waiting and all(why == PAUSED for why in waiting):
         return "warn", tr(lang, "Paused")
+    if waiting and all(why.startswith(THROTTLED) for why in waiting):
+        return "warn", tr(lang, "Held back")
     if waiting:
         return "bad", tr(lang, "Waiting")
     if look.streams and all(stream.lag_s < IN_STEP_S for stream in look.streams):
@@ -131,7 +137,7 @@ def stream_table(streams: Sequence[StreamView], lang: str, width: int) -> Table:
             f"[{colour}]{human_duration(stream.lag_s)}[/]",
             f"{stream.rate:,.1f}",
             f"{stream.rounds:,}",
-            escape(tr(lang, "a person: it is paused") if stream.waiting == PAUSED else stream.waiting),
+            escape(tr(lang, "a person: it is paused") if stream.waiting == PAUSED else waiting_text(stream.waiting, lang)),
         )
     return table
 
@@ -198,7 +204,13 @@ def new_table(width: int) -> Table:
 
 def foot(look: Look, lang: str) -> str:
     """What to press, and what was told last."""
-    parts = [look.note, f"{tr(lang, 'metrics')} {look.metrics_at}" if look.metrics_at else "", tr(lang, "Ctrl-C ends it")]
+    throttle = waiting_text(THROTTLED + look.throttle, lang) if look.throttle else ""
+    parts = [
+        throttle,
+        look.note,
+        f"{tr(lang, 'metrics')} {look.metrics_at}" if look.metrics_at else "",
+        tr(lang, "Ctrl-C ends it"),
+    ]
     return " · ".join(part for part in parts if part)
 
 
@@ -206,7 +218,7 @@ def plain_line(look: Look, lang: str) -> str:
     """The same in one line, for a log."""
     streams = "; ".join(
         f"{stream.name} {tr(lang, 'behind')} {stream.lag_s:.1f} s, {stream.rate:.1f} {tr(lang, 'rows/s')}"
-        + (f", {tr(lang, 'waits for')}: {stream.waiting}" if stream.waiting else "")
+        + (f", {tr(lang, 'waits for')}: {waiting_text(stream.waiting, lang)}" if stream.waiting else "")
         for stream in look.streams
     )
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

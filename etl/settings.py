@@ -108,12 +108,32 @@ class ReconcileSettings(Section):
     max_listed: int = Field(default=1_000, ge=1, le=1_000_000)
 
 
+class ThrottleSettings(Section):
+    """When sync holds back; every limit is off unless it is set. `file`: while it is there, sync stands still, or goes at the
+    percentage that it holds (by default `throttle` in the state folder). `max_load`: how busy the source may be, in percent of
+    its CPU or processors. `max_source_latency_ms`, `max_target_latency_ms`: 95th percentile of a small statement of our own,
+    which writes on the target. `max_lag_s`: how far `replicas` (their URLs), or what `lag_query` returns on the target, may be
+    behind. `nice_ratio`: rest so long for each second of work. `every_s`: how often all this is measured."""
+
+    file: Path | None = None
+    max_load: int | None = Field(default=None, ge=1, le=100)
+    max_source_latency_ms: float | None = Field(default=None, gt=0, le=60_000)
+    max_target_latency_ms: float | None = Field(default=None, gt=0, le=60_000)
+    max_lag_s: float = Field(default=10.0, gt=0, le=86_400)
+    replicas: tuple[SecretStr, ...] = ()
+    lag_query: str | None = None
+    nice_ratio: float = Field(default=0.0, ge=0, le=100)
+    every_s: float = Field(default=2.0, ge=0.1, le=60)
+
+
 class SyncSettings(Section):
     """Keeping both sides in step. `poll_s`: pause of a stream that found nothing to do. `sweep_s`: how often every dirty row is
     looked for, whatever its time. `tail_s`: how often rows are looked for that were written twice in one microsecond.
     `deletes_s`: how often deleted rows are looked for on TiDB, by comparing keys; less than it keeps old versions.
     `clock_allowance_s`: how far the clocks of both sides may be apart where the later change wins. `match_newcomers`: ask
-    deduplication whether a new legacy id is a person already known (it needs 0.3 s a batch, and its memory)."""
+    deduplication whether a new legacy id is a person already known (it needs 0.3 s a batch, and its memory). `check_share`: share
+    of its time that the background check may be busy, 0 for none; `check_every_h`: how often it begins anew. `outbox`: table of
+    the business schema in which applications note changes of tables with capture = "outbox"."""
 
     poll_s: float = Field(default=0.2, ge=0.01, le=60)
     sweep_s: float = Field(default=300, ge=1, le=86_400)
@@ -121,6 +141,10 @@ class SyncSettings(Section):
     deletes_s: float = Field(default=300, ge=1, le=3_600)
     clock_allowance_s: float = Field(default=2.0, ge=0, le=3_600)
     match_newcomers: bool = True
+    check_share: float = Field(default=0.1, ge=0, le=1)
+    check_every_h: float = Field(default=24.0, ge=0.001, le=8_760)
+    outbox: str = Field(default="outbox", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,58}$")
+    throttle: ThrottleSettings = ThrottleSettings()
 
 
 class StateSettings(Section):

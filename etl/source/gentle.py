@@ -19,7 +19,7 @@ from etl.source.connect import Source
 from etl.source.errors import ServerError
 
 RECHECK_S: Final = 5.0
-_NO_RIGHT: Final = frozenset({297, 300, 371, 229})
+NO_RIGHT: Final = frozenset({297, 300, 371, 229})
 
 _CPU: Final = (
     "SELECT TOP (1) CONVERT(nvarchar(max), record) FROM sys.dm_os_ring_buffers"
@@ -110,7 +110,7 @@ class Gentle:
         try:
             percent = read_load(self._source).percent
         except ServerError as error:
-            if error.number not in _NO_RIGHT:
+            if error.number not in NO_RIGHT:
                 raise
             self.blind = True
             self._progress.note("The login lacks VIEW SERVER STATE, so --max-load cannot work: reading without pauses.")

@@ -9,9 +9,9 @@ from typing import Final
 
 from etl.errors import RefusedError
 from etl.settings import Settings
+from etl.sync.heartbeat import Heartbeat, read_heartbeat
 from etl.sync.lock import lock_name
 from etl.sync.state import STATE, State, read_state, write_control
-from etl.sync.status import Heartbeat, read_heartbeat
 from etl.target.bulk import BulkConnection
 from etl.target.connect import connect_bulk
 

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from etl.sync.model import Counts
 from etl.sync.standing import Standing
-from etl.sync.stats import StreamView
+from etl.sync.stats import Stats, StreamView
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 Kind = Literal["counter", "gauge"]
@@ -36,9 +36,10 @@ class Metric:
     samples: tuple[Sample, ...]
 
 
-def render_metrics(views: Sequence[StreamView], standing: Standing | None, up_s: float) -> str:
+def render_metrics(stats: Stats, standing: Standing | None, up_s: float) -> str:
     """The whole page. `standing`: what was last counted on both sides, None before the first count."""
-    metrics = [*process_metrics(up_s), *stream_metrics(views), *(standing_metrics(standing) if standing is not None else ())]
+    metrics = [*process_metrics(up_s), *stream_metrics(stats.views()), *throttle_metrics(stats)]
+    metrics += standing_metrics(standing) if standing is not None else ()
     return "".join(render(metric) for metric in metrics if metric.samples)
 
 
@@ -67,8 +68,30 @@ def stream_metrics(views: Sequence[StreamView]) -> tuple[Metric, ...]:
         each("rows_per_second", "gauge", "Rows written and deleted, over the last minute.", (view.rate for view in views)),
         each("rounds_total", "counter", "Rounds since the process began.", (view.rounds for view in views)),
         each("waiting", "gauge", "1 while the stream cannot go on.", (float(bool(view.waiting)) for view in views)),
+        each(
+            "throttled_seconds_total",
+            "counter",
+            "How long the throttle has held the stream.",
+            (view.throttled_s for view in views),
+        ),
         Metric("membershift_sync_rows_total", "counter", "Rows since the process began, by what became of them.", rows),
     )
+
+
+def throttle_metrics(stats: Stats) -> tuple[Metric, ...]:
+    """How fast the throttle lets sync go, and what it measures."""
+    known = [(measure.name, measure.value) for measure in stats.measures if measure.value is not None]
+    limits = [(measure.name, measure.limit) for measure in stats.measures]
+    return (
+        Metric("membershift_sync_throttle_speed", "gauge", "1 at full speed, 0 at a standstill.", (Sample(stats.speed),)),
+        Metric("membershift_sync_throttle_value", "gauge", "What the throttle measured last: percent, ms or s.", labelled(known)),
+        Metric("membershift_sync_throttle_limit", "gauge", "Above this it holds sync back.", labelled(limits)),
+    )
+
+
+def labelled(found: Iterable[tuple[str, float]]) -> tuple[Sample, ...]:
+    """A sample a measure."""
+    return tuple(Sample(value, (("measure", name),)) for name, value in found)
 
 
 def standing_metrics(standing: Standing) -> tuple[Metric, ...]:

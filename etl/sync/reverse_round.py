@@ -6,7 +6,7 @@ The order is what makes a kill at any point harmless: a row that was sent and no
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -29,6 +29,7 @@ from etl.sync.capture.tail import SentImages, tail_pass
 from etl.sync.capture.watermark import low_watermark
 from etl.sync.dead_letters import settle_dead_letters, write_dead_letters
 from etl.sync.digest import digest, pack
+from etl.sync.forward.context import never
 from etl.sync.model import KEY, Counts, DirtyRows
 from etl.sync.plan import SyncPlan, SyncTable
 from etl.sync.reverse.locate import GONE
@@ -40,6 +41,8 @@ from etl.target.bulk import BulkConnection
 from etl.target.connect import connect_bulk
 
 PAGE_ROWS: Final = 500
+CUT_SHORT: Final = 0
+"""In place of a row's time: pages were left for later, so that no watermark may move."""
 NOTE_S: Final = 5.0
 """How often the watermarks are noted."""
 
@@ -48,7 +51,8 @@ NOTE_S: Final = 5.0
 class ReverseSync:
     """Of one thread. `scan`, `mark` and `sweeper` are connections of their own: pages are read on one while rows are marked on
     another. `watermarks`: how far each table is, in microseconds since 1970 (UTC). `sent_keys`: what was sent since deletes were
-    looked for last: a row inserted, sent and deleted in between is there at neither time."""
+    looked for last: a row inserted, sent and deleted in between is there at neither time. `enough`: asked between pages, whether
+    the round shall leave the rest to the next one (etl/sync/throttle.py)."""
 
     settings: Settings
     plan: SyncPlan
@@ -63,6 +67,7 @@ class ReverseSync:
     last_tail: float = 0.0
     noted_at: float = 0.0
     tail_since: int = 0
+    enough: Callable[[], bool] = never
 
     @property
     def tables(self) -> tuple[SyncTable, ...]:
@@ -117,7 +122,9 @@ def tail_round(sync: ReverseSync) -> dict[str, Counts]:
     for table in sync.tables:
         known = partial(packed_bases, sync, table) if table.rules.mode == "both" else None
         pages = tail_pass(sync.sweeper, sync.plan.schema, table, since, sync.sent[table.name], known)
-        counts[table.name], _ = carry_over(sync, context, table, list(pages))
+        counts[table.name], waiting = carry_over(sync, context, table, list(pages))
+        if waiting == CUT_SHORT:
+            return counts
         sync.sent[table.name].forget(since)
     sync.tail_since = low.advance(since)
     sync.last_tail = time.monotonic()
@@ -160,20 +167,28 @@ def carry_over(
     conflict that forward has kept), are left to the sweeps."""
     counts, waiting = Counts(), None
     for found in pages:
-        fresh = sync.sent[table.name].not_sent(table, found.rows)
-        page, bases = with_bases(sync, table, replace(found, rows=fresh))
-        result = reverse_rows(context, page, bases)
-        result.done |= set(found.rows[KEY]) - set(fresh[KEY])  # sent before, and locked when they were to be marked
-        marked = note_sent(sync, table, found, bases, result)
-        sync.sent[table.name].remember(table, page.rows.filter(pl.col(KEY).is_in(list(result.done))))
-        sync.sent_keys.setdefault(table.name, set()).update(result.done)
-        count(counts, result)
-        settled = [*marked, *result.dead_keys(), *(key for key, why in result.later.items() if why == GONE)]
-        left = found.rows.filter(~pl.col(KEY).is_in(settled))
+        if sync.enough():
+            return counts, CUT_SHORT
+        left = send_page(sync, context, table, found, counts)
         if not left.is_empty():
             earliest = microseconds(left[UPDATED_AT].min())  # type: ignore[arg-type]  # a column of times has a time as least
             waiting = earliest if waiting is None else min(waiting, earliest)
     return counts, waiting
+
+
+def send_page(sync: ReverseSync, context: ReverseContext, table: SyncTable, found: DirtyRows, counts: Counts) -> pl.DataFrame:
+    """Send one page, and note what both sides have in common; what was done is added to `counts`. Returns the rows that have to
+    be looked at again."""
+    fresh = sync.sent[table.name].not_sent(table, found.rows)
+    page, bases = with_bases(sync, table, replace(found, rows=fresh))
+    result = reverse_rows(context, page, bases)
+    result.done |= set(found.rows[KEY]) - set(fresh[KEY])  # sent before, and locked when they were to be marked
+    marked = note_sent(sync, table, found, bases, result)
+    sync.sent[table.name].remember(table, page.rows.filter(pl.col(KEY).is_in(list(result.done))))
+    sync.sent_keys.setdefault(table.name, set()).update(result.done)
+    count(counts, result)
+    settled = [*marked, *result.dead_keys(), *(key for key, why in result.later.items() if why == GONE)]
+    return found.rows.filter(~pl.col(KEY).is_in(settled))
 
 
 def with_bases(sync: ReverseSync, table: SyncTable, page: DirtyRows) -> tuple[DirtyRows, Mapping[str, RowBase]]:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,18 +24,18 @@ from etl.source.errors import ServerError as LegacyError
 from etl.sync.deletes import delete_round
 from etl.sync.forward.context import Match, nobody_known, open_forward
 from etl.sync.forward.round import forward_round
+from etl.sync.heartbeat import HEARTBEAT_S, IN_ORDER, heartbeat_text, write_heartbeat
 from etl.sync.lock import hold_sync_lock
 from etl.sync.model import Counts
 from etl.sync.plan import SyncPlan, plan_sync
 from etl.sync.reverse_round import open_reverse, reverse_round, sweep_round, tail_round
 from etl.sync.start import require_sync_tables
-from etl.sync.state import State, read_state, write_control
-from etl.sync.stats import Stats, heartbeat_text
+from etl.sync.state import State, read_state
+from etl.sync.stats import Stats
+from etl.sync.throttle import Pace, Throttle, keep_throttle
 from etl.target.connect import connect_bulk
 from etl.target.errors import ServerError as TargetServerError
 
-HEARTBEAT: Final = "heartbeat"
-HEARTBEAT_S: Final = 2.0
 REVERSE: Final = "reverse"
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0
 Round = Callable[[], dict[str, Counts]]
@@ -52,11 +52,24 @@ class RunRequest:
 class Running:
     """What the threads of a run share: when to end, and what was asked for."""
 
-    def __init__(self, settings: Settings, stats: Stats) -> None:
+    def __init__(self, settings: Settings, stats: Stats, throttle: Throttle) -> None:
         self.settings = settings
         self.stats = stats
+        self.throttle = throttle
+        self.began = time.monotonic()
         self.end = threading.Event()
         self.state: State = "running"
+
+    def pace(self, stream: str) -> Pace:
+        """The throttle as one stream sees it."""
+        return Pace(self.throttle, stream, self.stats, self.end)
+
+    def heartbeat(self, ended: str = "") -> str:
+        """What is left on the target as a sign of life; at the end, how it ended."""
+        up_s = time.monotonic() - self.began
+        return heartbeat_text(
+            self.stats.views(), os.getpid(), socket.gethostname(), up_s, throttle=self.stats.throttle, ended=ended
+        )
 
 
 def run_sync(settings: Settings, request: RunRequest, progress: Progress, stats: Stats) -> None:
@@ -65,25 +78,36 @@ def run_sync(settings: Settings, request: RunRequest, progress: Progress, stats:
     Raises RefusedError before `sync start`, for a second copy, and where only a person can go on (changes forgotten, another
     schema, a source that went back); ConfigurationError.
     """
-    running = Running(settings, stats)
-    with hold_sync_lock(settings), open_source(settings.source, progress) as source:
+    with (
+        hold_sync_lock(settings),
+        open_source(settings.source, progress) as source,
+        keep_throttle(settings, stats) as throttle,
+    ):
         with connect_bulk(settings.target) as target:
             require_sync_tables(target, settings.target.state_schema)
             require_started(read_state(target, settings.target.state_schema))
-            plan = plan_sync(settings, source, target)
-        names = [*(f"forward/{database}" for database in plan.databases), REVERSE]
-        stats.expect(names)
-        with newcomers(settings, progress) as match, ThreadPoolExecutor(len(names), "sync") as pool:
-            streams = [pool.submit(forward_loop, running, plan, source, database, match) for database in plan.databases]
-            streams.append(pool.submit(reverse_loop, running, plan, source))
-            for stream in streams:
-                stream.add_done_callback(lambda _: running.end.set())
-            try:
-                watch(running, request)
-            finally:
-                running.end.set()
+        with noting_the_end(Running(settings, stats, throttle)) as running:
+            with connect_bulk(settings.target) as target:
+                plan = plan_sync(settings, source, target)
+            with newcomers(settings, progress) as match:
+                run_streams(running, request, plan, source, match)
+
+
+def run_streams(running: Running, request: RunRequest, plan: SyncPlan, source: Source, match: Match) -> None:
+    """A thread for each stream; what ends one of them ends all. Raises what it was."""
+    names = [*(f"forward/{database}" for database in plan.databases), REVERSE]
+    running.stats.expect(names)
+    with ThreadPoolExecutor(len(names), "sync") as pool:
+        streams = [pool.submit(forward_loop, running, plan, source, database, match) for database in plan.databases]
+        streams.append(pool.submit(reverse_loop, running, plan, source))
         for stream in streams:
-            stream.result()
+            stream.add_done_callback(lambda _: running.end.set())
+        try:
+            watch(running, request)
+        finally:
+            running.end.set()
+    for stream in streams:
+        stream.result()
 
 
 def newcomers(settings: Settings, progress: Progress) -> AbstractContextManager[Match]:
@@ -103,9 +127,32 @@ def require_started(state: State | None) -> None:
         raise RefusedError("Sync was stopped.", "Let it run again: membershift sync resume")
 
 
+@contextmanager
+def noting_the_end(running: Running) -> Iterator[Running]:
+    """Leave word on the target how the block ended, as long as the lock is held: nobody shall look for a process that was asked
+    to end, and whoever finds none shall read why."""
+    try:
+        yield running
+    except OpsError as error:
+        note_end(running, error.message)
+        raise
+    except KeyboardInterrupt:
+        note_end(running, IN_ORDER)
+        raise
+    except Exception:
+        note_end(running, "an unexpected error: see what it said last")
+        raise
+    note_end(running, IN_ORDER)
+
+
+def note_end(running: Running, how: str) -> None:
+    """As far as the target is there."""
+    with suppress(TargetServerError), connect_bulk(running.settings.target) as target:
+        write_heartbeat(target, running.settings.target.state_schema, running.heartbeat(how))
+
+
 def watch(running: Running, request: RunRequest) -> None:
     """The main thread: what people asked for, a sign of life for others, and the end."""
-    began = time.monotonic()
     pause = FIRST_PAUSE_S
     while not running.end.is_set():
         try:
@@ -113,10 +160,10 @@ def watch(running: Running, request: RunRequest) -> None:
                 while not running.end.wait(HEARTBEAT_S if not request.until_quiet else 0.2):
                     state_schema = running.settings.target.state_schema
                     running.state = read_state(target, state_schema) or "running"
-                    told = heartbeat_text(running.stats.views(), os.getpid(), socket.gethostname(), time.monotonic() - began)
-                    write_control(target, state_schema, HEARTBEAT, told, "sync run")
+                    running.throttle.now()
+                    write_heartbeat(target, state_schema, running.heartbeat())
                     pause = FIRST_PAUSE_S
-                    if running.state == "stopped" or is_enough(running, request, began):
+                    if running.state == "stopped" or is_enough(running, request):
                         return
         except TargetServerError as error:
             if not passing(error):
@@ -125,9 +172,9 @@ def watch(running: Running, request: RunRequest) -> None:
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
 
-def is_enough(running: Running, request: RunRequest, began: float) -> bool:
+def is_enough(running: Running, request: RunRequest) -> bool:
     """Whether the request is fulfilled."""
-    if request.seconds is not None and time.monotonic() - began >= request.seconds:
+    if request.seconds is not None and time.monotonic() - running.began >= request.seconds:
         return True
     return request.until_quiet and running.stats.quiet
 
@@ -135,31 +182,37 @@ def is_enough(running: Running, request: RunRequest, began: float) -> bool:
 def forward_loop(running: Running, plan: SyncPlan, source: Source, database: str, match: Match) -> None:
     """One legacy database's changes, round after round."""
 
+    pace = running.pace(f"forward/{database}")
+
     @contextmanager
     def opened() -> Iterator[Round]:
         with connect_bulk(running.settings.target) as target:
-            context = open_forward(running.settings, plan, source, target, match=match)
+            context = open_forward(running.settings, plan, source, target, match=match, enough=pace.enough)
             try:
                 yield lambda: forward_round(context, database)
             finally:
                 context.close()
 
-    loop(running, f"forward/{database}", opened, running.settings.sync.poll_s)
+    loop(running, pace, opened)
 
 
 def reverse_loop(running: Running, plan: SyncPlan, source: Source) -> None:
     """The target's changes: scans, a sweep at the start and at intervals, the tail pass every second."""
+    pace = running.pace(REVERSE)
 
     @contextmanager
     def opened() -> Iterator[Round]:
         sync = open_reverse(running.settings, plan, source)
+        sync.enough = pace.enough
         swept = looked = -1e9
 
         def one_round() -> dict[str, Counts]:
             nonlocal swept, looked
             if time.monotonic() - swept >= running.settings.sync.sweep_s:
-                swept = time.monotonic()
-                return sweep_round(sync)
+                began = time.monotonic()
+                counts = sweep_round(sync)
+                swept = swept if pace.left_off else began
+                return counts
             if time.monotonic() - looked >= running.settings.sync.deletes_s:
                 looked = time.monotonic()
                 return delete_round(sync)
@@ -172,12 +225,12 @@ def reverse_loop(running: Running, plan: SyncPlan, source: Source) -> None:
         finally:
             sync.close()
 
-    loop(running, REVERSE, opened, running.settings.sync.poll_s)
+    loop(running, pace, opened)
 
 
-def loop(running: Running, name: str, opened: Callable[[], AbstractContextManager[Round]], poll_s: float) -> None:
-    """Rounds until the end; after a passing failure everything is opened again."""
-    pause = FIRST_PAUSE_S
+def loop(running: Running, pace: Pace, opened: Callable[[], AbstractContextManager[Round]]) -> None:
+    """Rounds until the end, as the throttle allows; after a passing failure everything is opened again."""
+    name, poll_s, pause = pace.stream, running.settings.sync.poll_s, FIRST_PAUSE_S
     while not running.end.is_set():
         try:
             with opened() as one_round:
@@ -186,13 +239,17 @@ def loop(running: Running, name: str, opened: Callable[[], AbstractContextManage
                         running.stats.wait(name, "paused")
                         running.end.wait(poll_s)
                         continue
-                    began = time.monotonic()
+                    if pace.held():
+                        continue
+                    pace.begin()
                     counts = one_round()
                     running.stats.add(name, counts)
                     pause = FIRST_PAUSE_S
-                    if not any(one.written or one.deleted for one in counts.values()):
-                        running.stats.through(name, began)
+                    if not pace.left_off and not any(one.written or one.deleted for one in counts.values()):
+                        running.stats.through(name, pace.began)
                         running.end.wait(poll_s)
+                    else:
+                        pace.rest_after()
         except OpsError as error:
             if not passing(error):
                 raise

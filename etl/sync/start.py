@@ -7,7 +7,7 @@ row, and with it what the legacy side has contributed to each counter: from here
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -31,7 +31,7 @@ from etl.sync.forward.positions import Reached, shape_of
 from etl.sync.forward.versions import way_of
 from etl.sync.merge import number
 from etl.sync.plan import SyncPlan, SyncTable, plan_sync
-from etl.sync.reverse.legacy_tables import ensure_legacy_tables
+from etl.sync.reverse.legacy_tables import ensure_legacy_tables, missing_rights
 from etl.sync.state import STATE, read_positions, reverse_name, write_control, write_position
 from etl.target.bulk import BulkConnection
 from etl.target.columns import read_target_columns, text_of
@@ -46,13 +46,15 @@ SYNC_TABLES: Final = frozenset({"sync_position", "sync_control", "sync_base", "s
 class StartResult:
     """What was prepared, or would be. `legacy_tables`: T-SQL of our tables that the legacy databases lack. `positions`: where
     forward begins, by legacy table; those of `known` were there already. `ways`: how changes of each legacy table are told.
-    `in_step`: rows of each target table that had to be noted as in step. `bases`: rows of each whose common values were noted."""
+    `grants`: rights that the source's login lacks to write back. `in_step`: rows of each target table that had to be noted as in
+    step. `bases`: rows of each whose common values were noted."""
 
     executed: bool
     legacy_tables: tuple[str, ...]
     positions: Mapping[str, int]
     known: tuple[str, ...]
     ways: Mapping[str, str]
+    grants: tuple[str, ...] = ()
     in_step: Mapping[str, int] = field(default_factory=dict)
     bases: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
@@ -60,7 +62,7 @@ class StartResult:
     @property
     def nothing(self) -> bool:
         """Whether everything had been prepared before."""
-        return not self.legacy_tables and len(self.known) == len(self.positions)
+        return not self.legacy_tables and not self.grants and len(self.known) == len(self.positions)
 
 
 def start_sync(settings: Settings, *, execute: bool, by_whom: str, progress: Progress) -> StartResult:
@@ -84,10 +86,13 @@ def start_sync(settings: Settings, *, execute: bool, by_whom: str, progress: Pro
         known = tuple(reached.name for reached in begins if reached.name in positions)
         missing = ensure_legacy_tables(source, written_databases(plan), execute=False)
         told = {str(reached.table): reached.position for reached in begins}
+        grants = missing_rights(source, plan)
         if not execute:
-            return StartResult(False, missing, told, known, ways, seconds=time.monotonic() - began)
+            return StartResult(False, missing, told, known, ways, grants, seconds=time.monotonic() - began)
+        require_rights(grants)
         with hold_load_lock(settings):
             ensure_legacy_tables(source, written_databases(plan), execute=True)
+            require_rights(missing_rights(source, plan))  # on our own two tables, which may not have been there before
             in_step = {table.name: note_in_step(target, plan, table, progress) for table in both_ways(plan)}
             bases = {
                 table.name: note_bases(settings, target, plan, table, progress)
@@ -99,7 +104,7 @@ def start_sync(settings: Settings, *, execute: bool, by_whom: str, progress: Pro
                     if reached.name not in positions:
                         write_position(target, plan.state_schema, reached.name, reached.position, reached.detail)
             write_control(target, plan.state_schema, STATE, "running", by_whom)
-        return StartResult(True, missing, told, known, ways, in_step, bases, time.monotonic() - began)
+        return StartResult(True, missing, told, known, ways, (), in_step, bases, time.monotonic() - began)
 
 
 def require_sync_tables(target: BulkConnection, state_schema: str) -> None:
@@ -109,6 +114,16 @@ def require_sync_tables(target: BulkConnection, state_schema: str) -> None:
         raise RefusedError(
             f"{state_schema} has no table {', '.join(sorted(missing))}.",
             "Run `membershift schema up --execute`: it adds what is missing.",
+        )
+
+
+def require_rights(grants: Sequence[str]) -> None:
+    """Raises RefusedError when the login lacks rights to write back, with the statements that give them: without, every row that
+    changes on the target would become a dead letter."""
+    if grants:
+        raise RefusedError(
+            "The login of the source may not write back everything that changes on the target.",
+            "Have a DBA run:\n" + "\n".join(f"{grant};" for grant in grants),
         )
 
 

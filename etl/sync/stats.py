@@ -5,13 +5,12 @@ Threads write, the screen and the metrics read: every method takes the lock. Tim
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from etl.sync.model import Counts
 
@@ -21,7 +20,8 @@ WINDOW_S: Final = 60.0
 @dataclass(frozen=True)
 class StreamView:
     """A stream as it is now. `name` is "forward/<database>" or "reverse". `lag_s`: since when it has not been through with
-    everything, in seconds. `rate`: rows a second over the last minute. `waiting`: why nothing is done, "" where it works."""
+    everything, in seconds. `rate`: rows a second over the last minute. `waiting`: why nothing is done, "" where it works.
+    `throttled_s`: how long the throttle has held it, all together."""
 
     name: str
     lag_s: float
@@ -29,6 +29,7 @@ class StreamView:
     rounds: int
     waiting: str
     tables: Mapping[str, Counts]
+    throttled_s: float = 0.0
 
 
 @dataclass
@@ -42,15 +43,32 @@ class Stream:
     waiting: str = ""
     worked_at: float = 0.0
     was_through: bool = False
+    throttled_s: float = 0.0
+
+
+class Measured(Protocol):
+    """What the throttle measures (etl/sync/throttle.py)."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def limit(self) -> float: ...
+
+    @property
+    def value(self) -> float | None: ...
 
 
 class Stats:
-    """Of one process."""
+    """Of one process. `throttle`: what holds all streams back, "" nothing; `speed`: how fast they may go, 0 to 1."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._streams: dict[str, Stream] = {}
         self.began = time.monotonic()
+        self.throttle = ""
+        self.speed = 1.0
+        self.measures: Sequence[Measured] = ()
 
     def add(self, stream: str, counts: Mapping[str, Counts]) -> None:
         """A round's result."""
@@ -80,6 +98,11 @@ class Stats:
         with self._lock:
             self._streams.setdefault(stream, Stream()).waiting = why
 
+    def hold(self, stream: str, seconds: float) -> None:
+        """The throttle holds the stream for so long."""
+        with self._lock:
+            self._streams.setdefault(stream, Stream()).throttled_s += seconds
+
     def expect(self, names: Iterable[str]) -> None:
         """These streams are about to begin."""
         with self._lock:
@@ -106,14 +129,5 @@ class Stats:
         span = min(WINDOW_S, max(now - self.began, 1.0))
         tables = {table: Counts(**asdict(counts)) for table, counts in stream.tables.items()}
         rate = sum(rows for _, rows in stream.done) / span
-        return StreamView(name, max(0.0, now - stream.through_at), rate, stream.rounds, stream.waiting, tables)
-
-
-def heartbeat_text(views: list[StreamView], pid: int, host: str, up_s: float) -> str:
-    """What the running sync leaves on the target every few seconds, for `sync status` from anywhere: sync_control.value."""
-    streams = [
-        {"name": view.name, "lag": round(view.lag_s, 1), "rate": round(view.rate, 1), "waiting": view.waiting[:60]}
-        for view in views
-    ]
-    written = json.dumps({"pid": pid, "host": host[:40], "up": round(up_s), "streams": streams})
-    return written if len(written) <= 400 else json.dumps({"pid": pid, "host": host[:40], "up": round(up_s), "streams": []})
+        lag = max(0.0, now - stream.through_at)
+        return StreamView(name, lag, rate, stream.rounds, stream.waiting, tables, stream.throttled_s)

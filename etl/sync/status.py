@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,49 +12,19 @@ from etl.errors import SourceError
 from etl.load.sql import sql
 from etl.settings import Settings
 from etl.source.connect import Source, open_source
+from etl.sync.heartbeat import IN_ORDER, Heartbeat, StreamStatus, read_heartbeat
 from etl.sync.standing import Standing, lost_tables, read_standing
 from etl.sync.state import STATE, STATES, Position, State, read_positions
 from etl.target.bulk import BulkConnection
 from etl.target.columns import text_of
 from etl.target.connect import connect_bulk
 
-HEARTBEAT: Final = "heartbeat"
-"""Row of sync_control that the running process writes every other second (etl/sync/run.py)."""
-
-OLD_S: Final = 10.0
-"""A process that gave no sign of life for this long is not running, or cannot reach the target."""
-
 LONG_LAG_S: Final = 300.0
 """A stream that has waited this long for something needs somebody to look at what it waits for."""
 
-Process = Literal["none", "alive", "silent"]
-"""none: no process ever gave a sign of life here. silent: the last one is older than OLD_S."""
-
-
-@dataclass(frozen=True)
-class StreamStatus:
-    """A stream as the running process last told it: behind by `lag_s` seconds, rows a second, what it waits for ("" nothing)."""
-
-    name: str
-    lag_s: float
-    rate: float
-    waiting: str
-
-
-@dataclass(frozen=True)
-class Heartbeat:
-    """The last sign of life. `age_s`: seconds since then by the target's clock, `up_s`: how long the process ran by then."""
-
-    pid: int
-    host: str
-    up_s: float
-    age_s: float
-    streams: tuple[StreamStatus, ...] = ()
-
-    @property
-    def alive(self) -> bool:
-        """Whether it is recent."""
-        return self.age_s < OLD_S
+Process = Literal["none", "alive", "silent", "ended", "failed"]
+"""none: no process ever gave a sign of life here. silent: the last one is too old. ended: in order. failed: something ended
+it."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +43,14 @@ class SyncStatus:
         """Whether a process is at work."""
         if self.heartbeat is None:
             return "none"
+        if self.heartbeat.ended:
+            return "ended" if self.heartbeat.ended == IN_ORDER else "failed"
         return "alive" if self.heartbeat.alive else "silent"
 
     @property
     def missing(self) -> bool:
-        """Whether sync ought to run and does not."""
-        return self.state == "running" and self.process != "alive"
+        """Whether sync ought to run and does not, though nobody ended it."""
+        return self.state == "running" and self.process not in ("alive", "ended")
 
     @property
     def stuck(self) -> tuple[StreamStatus, ...]:
@@ -120,31 +91,6 @@ def read_asked(target: BulkConnection, state_schema: str) -> tuple[State | None,
     for value, by_whom, at in target.query(statement, (STATE,)):
         return STATES.get(text_of(value)), text_of(by_whom), at
     return None, "", None
-
-
-def read_heartbeat(target: BulkConnection, state_schema: str) -> Heartbeat | None:
-    """The last sign of life of a running process; its age by the clock of the server that wrote it down."""
-    statement = sql(
-        "SELECT value, TIMESTAMPDIFF(MICROSECOND, at, UTC_TIMESTAMP(6)) FROM {state}.sync_control WHERE name = %s",
-        {"state": state_schema},
-    )
-    for value, age_us in target.query(statement, (HEARTBEAT,)):
-        return parse_heartbeat(text_of(value), max(0.0, int(age_us) / 1e6))
-    return None
-
-
-def parse_heartbeat(value: str, age_s: float) -> Heartbeat:
-    """What etl.sync.stats.heartbeat_text wrote.
-
-    >>> parse_heartbeat('{"pid": 7, "host": "a", "up": 3, "streams": []}', 1.5)
-    Heartbeat(pid=7, host='a', up_s=3.0, age_s=1.5, streams=())
-    """
-    told = json.loads(value)
-    streams = tuple(
-        StreamStatus(str(one["name"]), float(one["lag"]) + age_s, float(one["rate"]), str(one["waiting"]))
-        for one in told["streams"]
-    )
-    return Heartbeat(int(told["pid"]), str(told["host"]), float(told["up"]), age_s, streams)
 
 
 @contextmanager

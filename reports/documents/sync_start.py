@@ -14,7 +14,7 @@ def start_document(result: StartResult, lang: str) -> Document:
         title=tr(lang, "Sync: start"),
         verdict=verdict_of(result, lang),
         figures=figures(result, lang),
-        tables=(*positions_table(result, lang), *rows_table(result, lang), *legacy_tables(result, lang)),
+        tables=(*positions_table(result, lang), *rows_table(result, lang), *grants(result, lang), *legacy_tables(result, lang)),
         next_steps=next_steps(result, lang),
         lang=lang,
     )
@@ -25,6 +25,10 @@ def verdict_of(result: StartResult, lang: str) -> Verdict:
     if not result.executed:
         if result.nothing:
             return Verdict("ok", tr(lang, "Both sides are prepared: there is nothing left to do but let sync run."))
+        if result.grants:
+            return Verdict(
+                "bad", tr(lang, "Nothing was changed. The login of the source may not write back: a start would be refused.")
+            )
         return Verdict("warn", tr(lang, "Nothing was changed. This is what would be prepared."))
     return Verdict("ok", tr(lang, "Both sides are prepared, and sync may run."))
 
@@ -68,6 +72,15 @@ def legacy_tables(result: StartResult, lang: str) -> tuple[Table, ...]:
     return (Table(title, ("T-SQL",), tuple((statement,) for statement in result.legacy_tables)),)
 
 
+def grants(result: StartResult, lang: str) -> tuple[Table, ...]:
+    """Rights that are missing, as the statements that give them."""
+    if not result.grants:
+        return ()
+    return (
+        Table(tr(lang, "Rights that are missing on the legacy side"), ("T-SQL",), tuple((grant,) for grant in result.grants)),
+    )
+
+
 def next_steps(result: StartResult, lang: str) -> tuple[str, ...]:
     """What to do next."""
     if result.executed or result.nothing:
@@ -75,7 +88,8 @@ def next_steps(result: StartResult, lang: str) -> tuple[str, ...]:
             tr(lang, "Run `membershift sync run`, or its unit under systemd (docs/sync.md)."),
             tr(lang, "Look at it from anywhere: `membershift sync status`."),
         )
-    steps = [tr(lang, "Run `membershift sync start --execute`.")]
+    steps = [tr(lang, "Have a DBA run the GRANT statements above first.")] if result.grants else []
+    steps.append(tr(lang, "Run `membershift sync start --execute`."))
     if result.legacy_tables:
         steps.append(tr(lang, "Where the login may not create tables, have a DBA run the T-SQL above first."))
     return tuple(steps)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 
+from etl.sync.heartbeat import Heartbeat
 from etl.sync.standing import MOST_COUNTED, LegacyStanding, Standing
-from etl.sync.status import Heartbeat, SyncStatus
+from etl.sync.status import SyncStatus
+from etl.sync.throttle import THROTTLED
 from reports.document import Document, Figure, Status, Table, Verdict, human_duration
-from reports.documents.sync_texts import state_text
+from reports.documents.sync_texts import state_text, waiting_text
 from reports.text import tr
 
 
@@ -39,11 +41,20 @@ def verdict_of(status: SyncStatus, lang: str) -> Verdict:
         return Verdict("bad", tr(lang, "No process is running, and none ever ran: nothing is carried over."))
     if status.missing and beat is not None:
         age = human_duration(beat.age_s)
+        if beat.ended:
+            return Verdict("bad", tr(lang, "No process is running: it ended {age} ago. {why}", age=age, why=beat.ended))
         return Verdict("bad", tr(lang, "No process is running: the last sign of life is {age} old.", age=age))
     if status.stuck:
         return Verdict("bad", tr(lang, "{streams} cannot go on.", streams=", ".join(stream.name for stream in status.stuck)))
     if status.state != "running":
         return Verdict("warn", resting_text(status, lang))
+    if status.process == "ended" and beat is not None:
+        text = tr(
+            lang, "No process is running: it ended in order at {at}, {age} ago.", at=told_at(beat), age=human_duration(beat.age_s)
+        )
+        return Verdict("warn", text)
+    if beat is not None and beat.throttle:
+        return Verdict("warn", tr(lang, "Sync runs, {why}.", why=waiting_text(THROTTLED + beat.throttle, lang)))
     if status.needs_person:
         return Verdict("warn", tr(lang, "Sync runs; conflicts or dead letters wait for somebody to look at them."))
     return Verdict("ok", tr(lang, "Sync runs."))
@@ -84,6 +95,15 @@ def process_text(beat: Heartbeat | None, lang: str) -> tuple[str, str]:
     who = tr(lang, "process {pid} on {host}", pid=beat.pid, host=beat.host)
     if beat.alive:
         return who, tr(lang, "for {time}", time=human_duration(beat.up_s))
+    if beat.ended:
+        text = tr(
+            lang,
+            "last was {who}, {age} ago; it ran for {time}",
+            who=who,
+            age=human_duration(beat.age_s),
+            time=human_duration(beat.up_s),
+        )
+        return tr(lang, "none"), text
     note = tr(lang, "last was {who}, {age} ago; it should be heard every other second", who=who, age=human_duration(beat.age_s))
     return tr(lang, "none"), note
 
@@ -100,6 +120,11 @@ def backlog_text(standing: Standing, lang: str) -> tuple[object, str]:
     return standing.backlog, "; ".join(notes)
 
 
+def told_at(beat: Heartbeat) -> str:
+    """When a sign of life was given (UTC)."""
+    return (datetime.now(UTC) - timedelta(seconds=beat.age_s)).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
 def streams_table(status: SyncStatus, lang: str) -> tuple[Table, ...]:
     """What the running process told last; no table where none runs."""
     beat = status.heartbeat
@@ -112,7 +137,7 @@ def streams_table(status: SyncStatus, lang: str) -> tuple[Table, ...]:
             stream.name,
             human_duration(stream.lag_s),
             round(stream.rate, 1),
-            state_text(stream.waiting, lang),
+            waiting_text(stream.waiting, lang),
         )
         for stream in beat.streams
     )
@@ -160,9 +185,11 @@ def next_steps(status: SyncStatus, lang: str) -> tuple[str, ...]:
     steps = [tr(lang, "Run `membershift sync resync {table}`: it repairs by comparison.", table=table) for table in status.lost]
     if status.missing:
         steps.append(tr(lang, "Run `membershift sync run`. If it ran under systemd: `journalctl -u membershift-sync`."))
-        if status.heartbeat is not None:
+        if status.heartbeat is not None and not status.heartbeat.ended:
             note = tr(lang, "A process that cannot reach the target gives no sign of life either, and goes on by itself.")
             steps.append(note)
+    if status.process == "ended" and status.state == "running":
+        steps.append(tr(lang, "Run `membershift sync run`."))
     if status.state in ("paused", "stopped"):
         steps.append(tr(lang, "Run `membershift sync resume`."))
     if status.standing is not None and status.standing.open_letters:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from etl.sync.throttle import THROTTLED
 from reports.text import tr
 
 WAYS: Final = {"tracking": "Change Tracking", "rowversion": "its rowversion", "time": "its last-changed column"}
@@ -43,6 +44,16 @@ REASONS: Final = {
 }
 """Reasons of dead letters (etl/sync/forward, etl/sync/reverse)."""
 
+MEASURES: Final = {
+    "source load": "source load",
+    "source latency": "source latency",
+    "target latency": "target latency",
+    "replication lag": "replication lag",
+    "file ": "file ",
+    "nice_ratio": "nice_ratio",
+}
+"""What the throttle measures, as its reasons begin."""
+
 STATES: Final = {"running": "running", "paused": "paused", "stopped": "stopped"}
 
 
@@ -69,6 +80,21 @@ def rule_text(rule: str, lang: str) -> str:
 def state_text(state: str, lang: str) -> str:
     """What people asked for."""
     return tr(lang, STATES.get(state, state))
+
+
+def waiting_text(waiting: str, lang: str) -> str:
+    """What a stream waits for, as the running process told it: asked for by people, held by the throttle, or a server's message.
+
+    >>> waiting_text("throttled: source load 92 % > 80 %; file throttle", "en")
+    'held back: source load 92 % > 80 %; file throttle'
+    """
+    if not waiting.startswith(THROTTLED):
+        return state_text(waiting, lang)
+    told = []
+    for one in waiting.removeprefix(THROTTLED).split("; "):
+        name = next((name for name in MEASURES if one.startswith(name)), "")
+        told.append(tr(lang, MEASURES[name]) + one.removeprefix(name) if name else one)
+    return tr(lang, "held back: {why}", why="; ".join(told))
 
 
 def reason_text(reason: str, lang: str) -> str:

@@ -17,10 +17,10 @@ from cli.app import run
 from etl.settings import TargetSettings
 from etl.sync.conflicts import FoundConflict, write_conflicts
 from etl.sync.dead_letters import write_dead_letters
+from etl.sync.heartbeat import HEARTBEAT, heartbeat_text, write_heartbeat
 from etl.sync.model import DeadLetter
 from etl.sync.state import STATE, read_state, write_control
-from etl.sync.stats import StreamView, heartbeat_text
-from etl.sync.status import HEARTBEAT
+from etl.sync.stats import StreamView
 from etl.target.bulk import BulkConnection
 from etl.target.connect import connect_bulk
 from migrations.schema.commands import schema_up
@@ -71,7 +71,7 @@ def target(fresh_target: TargetSettings) -> Iterator[BulkConnection]:
 def alive(target: BulkConnection, state: str, waiting: str = "") -> None:
     """A sign of life, as a running process gives it."""
     views = [StreamView("forward/crm", 0.2, 12.5, 9, waiting, {}), StreamView("reverse", 0.3, 1.0, 9, waiting, {})]
-    write_control(target, state, HEARTBEAT, heartbeat_text(views, 4711, "till-1", 60.0), "sync run")
+    write_heartbeat(target, state, heartbeat_text(views, 4711, "till-1", 60.0))
 
 
 def keep_a_conflict(target: BulkConnection, state: str) -> None:

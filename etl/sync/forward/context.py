@@ -28,6 +28,11 @@ MEMBERS: Final = threading.RLock()
 several databases, whose threads must not overwrite each other's newer reading with an older one."""
 
 
+def never() -> bool:
+    """A round without a throttle goes on to its end."""
+    return False
+
+
 def nobody_known(part: str, newcomers: pl.DataFrame) -> pl.Series:
     """A Match for a target without deduplication: everybody is new."""
     return pl.Series("member_id", [None] * newcomers.height, dtype=pl.Int64)
@@ -57,7 +62,8 @@ class ForwardContext:
     """Of one thread. `target` is its own connection, outside a transaction. `last_changed`: columns that say when a row changed,
     by legacy table, where the mapping does not. `unique_keys`: of each target table, the primary key first. `looked`: when tables
     without anything better, and dead letters, were looked at last (time.monotonic). `put_off`: how often rows had to wait
-    (later_changes.py). `open_letters`: parts that have dead letters."""
+    (later_changes.py). `open_letters`: parts that have dead letters. `enough`: asked between pages,
+    whether the round shall leave the rest to the next one (etl/sync/throttle.py)."""
 
     settings: Settings
     plan: SyncPlan
@@ -71,6 +77,7 @@ class ForwardContext:
     unique_keys: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
     looked: dict[str, float] = field(default_factory=dict)
     put_off: dict[str, int] = field(default_factory=dict)
+    enough: Callable[[], bool] = never
     open_letters: set[str] = field(default_factory=set)
 
     def close(self) -> None:
@@ -87,6 +94,7 @@ def open_forward(
     match: Match = nobody_known,
     limits: Limits | None = None,
     last_changed: Mapping[SourceTable, str] | None = None,
+    enough: Callable[[], bool] = never,
 ) -> ForwardContext:
     """A context for one thread; close it. Raises ConfigurationError, TargetError."""
     from etl.load.target_keys import read_unique_keys
@@ -102,5 +110,6 @@ def open_forward(
         limits=limits or Limits(clock_allowance=timedelta(seconds=settings.sync.clock_allowance_s)),
         last_changed=last_changed or {},
         unique_keys=read_unique_keys(target, plan.schema),
+        enough=enough,
         open_letters=parts_with_letters(target, plan.state_schema, "forward"),
     )

@@ -58,6 +58,8 @@ def forward_round(context: ForwardContext, database: str) -> dict[str, Counts]:
         tracked = [legacy.reached for legacy in tables if legacy.tracked and is_behind(legacy.reached, head)]
         check_retention(snapshot.session, tracked)
         for legacy in tables:
+            if context.enough():
+                break
             forward_table(context, snapshot, head, legacy, done, idle)
         if not snapshot.consistent:  # what was read may have been forgotten while it was read
             check_retention(snapshot.session, tracked)
@@ -122,6 +124,8 @@ def forward_table(
         for page, to in pages:
             note(done, last, apply_changes(last, page, seen, to))
             seen = to
+            if context.enough():
+                return
 
 
 def with_lookups(work: Work, *, again: bool) -> Work:

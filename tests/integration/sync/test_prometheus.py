@@ -48,7 +48,7 @@ def metrics() -> Iterator[MetricsAddress]:
     stats.add(ODD, {"member": Counts(written=4, deleted=1, own=2)})
     stats.add("reverse", {"member": Counts(written=3, dead=1)})
     stats.wait("reverse", "the source is away")
-    with serve_metrics(MetricsAddress(LOOPBACK, 0), lambda: render_metrics(stats.views(), STANDING, 12.5)) as served:
+    with serve_metrics(MetricsAddress(LOOPBACK, 0), lambda: render_metrics(stats, STANDING, 12.5)) as served:
         yield served
 
 

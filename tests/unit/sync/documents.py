@@ -17,6 +17,7 @@ from etl.sync.dead_letters import KeptLetter
 from etl.sync.drain import OPEN, DrainResult
 from etl.sync.forward.resync import Resynced
 from etl.sync.forward.versions import Way
+from etl.sync.heartbeat import IN_ORDER, Heartbeat, StreamStatus
 from etl.sync.letters import LetterList, SettledLetters
 from etl.sync.model import Counts
 from etl.sync.resync import ResyncResult
@@ -25,10 +26,11 @@ from etl.sync.standing import MOST_COUNTED, LegacyStanding, Standing, TargetStan
 from etl.sync.start import StartResult
 from etl.sync.state import STATES
 from etl.sync.stats import StreamView
-from etl.sync.status import Heartbeat, StreamStatus, SyncStatus
+from etl.sync.status import SyncStatus
+from etl.sync.throttle import THROTTLED
 from reports.document import Document
 from reports.documents import sync_conflicts, sync_control, sync_letters, sync_proofs, sync_run, sync_start, sync_status
-from reports.documents.sync_texts import REASONS
+from reports.documents.sync_texts import MEASURES, REASONS
 
 AT = datetime(2026, 1, 2, 3, 4, 5)
 MEMBER = "crm.dbo.Member"
@@ -44,6 +46,8 @@ STANDING = Standing(
 )
 QUIET = Standing((TargetStanding("member", "both", 0),), (LegacyStanding(MEMBER, ("member",), 7, AT, 0),))
 BEAT = Heartbeat(7, "host", 60.0, 1.0, (StreamStatus("forward/crm", 400.0, 1.5, "paused"), StreamStatus("reverse", 0.1, 0.0, "")))
+WHY = "; ".join([*(f"{name} 9 ms > 1 ms" for name in MEASURES), "other"])
+HELD = replace(BEAT, streams=(StreamStatus("reverse", 1.0, 0.0, THROTTLED + WHY),), throttle=WHY)
 STATUS = SyncStatus("running", "li", AT, BEAT, (), QUIET)
 CONFLICT = ShownConflict(1, "forward", "member", "7", ("name",), "latest", "target", False, AT, None, None, None)
 
@@ -72,6 +76,7 @@ def starts(lang: str) -> Iterator[Document]:
     for result in (
         plan,
         replace(plan, legacy_tables=(), known=tuple(ways)),
+        replace(plan, grants=("GRANT INSERT ON x TO y",)),
         replace(plan, executed=True, in_step={"member": 3}, bases={"member": 3}),
     ):
         yield sync_start.start_document(result, lang)
@@ -93,6 +98,9 @@ def statuses(lang: str) -> Iterator[Document]:
         replace(STATUS, state="paused"),
         replace(STATUS, state="stopped"),
         replace(STATUS, state="stopped", heartbeat=old),
+        replace(STATUS, heartbeat=replace(old, ended=IN_ORDER)),
+        replace(STATUS, heartbeat=replace(old, ended="crm.dbo.Member")),
+        replace(STATUS, heartbeat=HELD),
     ):
         yield sync_status.status_document(status, lang)
 
