@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final
 
@@ -19,6 +19,7 @@ from etl.sync.reverse.inverse import MASK, WANTED
 from etl.sync.reverse.model import CLOCK
 from etl.sync.reverse.places import Place
 from etl.sync.reverse.proof import Dead, Reason, find_lost, prove
+from etl.sync.reverse.tidy import Tidying, with_values
 
 UPDATED_AT: Final = "updated_at"
 NOTHING: Final = Decimal(0)
@@ -64,8 +65,8 @@ def compose(
     columns: Mapping[int, Columns],
 ) -> Composition:
     """Legacy rows that hold what `decisions` send; `images` are those of the first places, that are there already. Where writing
-    one column moves another (a golden record that takes the most recent value, say), that one is written too, in a second pass.
-    Decisions learn their echoes."""
+    one column moves another (a golden record that takes the most recent value, say), that one is written too, in a second pass,
+    and so is a text in its tidy form. Decisions learn their echoes."""
     nows = [seen.rows for seen in images.seen] + [None] * (len(places) - len(images.seen))
     takers = find_takers(batch.table.rules.counters, batch.members, places)
     made = Composition()
@@ -81,8 +82,10 @@ def compose(
         for place, seen in zip(places, after.seen, strict=True):
             for row, why in seen.reasons.items():
                 made.dead.setdefault(int(place.at[row]), Reason("refused_by_mapping", why))
-        if not prove(batch.rows, images, after, decisions, columns, made.dead, last=last):
+        tidy = Tidying(batch.table.plan.key, places, [written.slots for written in made.written], after.seen)
+        if not prove(batch.rows, images, after, decisions, columns, made.dead, tidy=tidy.form, last=last):
             break
+        batch = replace(batch, rows=with_values(batch.rows, tidy.found))
     return made
 
 

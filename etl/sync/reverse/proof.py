@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -69,10 +69,12 @@ def prove(
     columns: Mapping[int, Columns],
     dead: Dead,
     *,
+    tidy: Callable[[int, str, Any], str | None],
     last: bool,
 ) -> bool:
     """Compare what the legacy rows will make of each row with what they should. Returns whether another pass is needed: a column
-    that nobody sends was moved, and is to be sent too."""
+    that nobody sends was moved, and is to be sent too, or a text is to be sent in its tidy form (`tidy` by row, column and
+    value)."""
     moved = False
     for at, decision in decisions.items():
         if at in dead or not (decision.send or decision.gains):
@@ -96,6 +98,9 @@ def prove(
                 decision.echoes[name] = result[name]
             elif name not in decision.send and not last:
                 decision.send[name] = expected
+                moved = True
+            elif not last and (form := tidy(at, name, expected)) is not None:
+                decision.send[name] = decision.echoes[name] = form
                 moved = True
             else:
                 dead[at] = Reason("not_reversible", f"{name} would not come back as it is")
