@@ -52,7 +52,8 @@ class ReverseSync:
     """Of one thread. `scan`, `mark` and `sweeper` are connections of their own: pages are read on one while rows are marked on
     another. `watermarks`: how far each table is, in microseconds since 1970 (UTC). `sent_keys`: what was sent since deletes were
     looked for last: a row inserted, sent and deleted in between is there at neither time. `enough`: asked between pages, whether
-    the round shall leave the rest to the next one (etl/sync/throttle.py)."""
+    the round shall leave the rest to the next one (etl/sync/throttle.py). `behind_s`: how old the oldest row is that the last
+    round left for later, 0 where it left none."""
 
     settings: Settings
     plan: SyncPlan
@@ -67,6 +68,7 @@ class ReverseSync:
     last_tail: float = 0.0
     noted_at: float = 0.0
     tail_since: int = 0
+    behind_s: float = 0.0
     enough: Callable[[], bool] = never
 
     @property
@@ -102,12 +104,15 @@ def reverse_round(sync: ReverseSync) -> dict[str, Counts]:
     dirty = tables_with_dirty_rows(sync.scan, sync.plan.schema, sync.watermarks, sync.tables)
     context = reverse_context(sync) if dirty else None
     counts: dict[str, Counts] = {}
+    oldest = now = microseconds(low.now)
     for table in sync.tables:
         since, waiting = sync.watermarks[table.name], None
         if context is not None and table in dirty:
             pages = scan_dirty(sync.scan, sync.plan.schema, table, since, PAGE_ROWS)
             counts[table.name], waiting = carry_over(sync, context, table, pages)
         sync.watermarks[table.name] = low.advance(since, waiting)
+        oldest = oldest if waiting is None else min(oldest, waiting)
+    sync.behind_s = (now - oldest) / 1e6
     if time.monotonic() - sync.noted_at >= NOTE_S:
         note_watermarks(sync)
     return counts

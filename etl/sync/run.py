@@ -38,7 +38,18 @@ from etl.target.errors import ServerError as TargetServerError
 
 REVERSE: Final = "reverse"
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0
-Round = Callable[[], dict[str, Counts]]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a round did, by target table. `behind_s`: rows that it had to leave for later are so old, in seconds, 0 where it left
+    none; None where it does not tell how far the stream is."""
+
+    counts: dict[str, Counts]
+    behind_s: float | None
+
+
+Round = Callable[[], Done]
 
 
 @dataclass(frozen=True)
@@ -189,7 +200,7 @@ def forward_loop(running: Running, plan: SyncPlan, source: Source, database: str
         with connect_bulk(running.settings.target) as target:
             context = open_forward(running.settings, plan, source, target, match=match, enough=pace.enough)
             try:
-                yield lambda: forward_round(context, database)
+                yield lambda: Done(forward_round(context, database), None if context.left else 0.0)
             finally:
                 context.close()
 
@@ -206,19 +217,19 @@ def reverse_loop(running: Running, plan: SyncPlan, source: Source) -> None:
         sync.enough = pace.enough
         swept = looked = -1e9
 
-        def one_round() -> dict[str, Counts]:
+        def one_round() -> Done:
             nonlocal swept, looked
             if time.monotonic() - swept >= running.settings.sync.sweep_s:
                 began = time.monotonic()
                 counts = sweep_round(sync)
                 swept = swept if pace.left_off else began
-                return counts
+                return Done(counts, None)
             if time.monotonic() - looked >= running.settings.sync.deletes_s:
                 looked = time.monotonic()
-                return delete_round(sync)
+                return Done(delete_round(sync), None)
             if time.monotonic() - sync.last_tail >= running.settings.sync.tail_s:
                 running.stats.add(REVERSE, tail_round(sync))
-            return reverse_round(sync)
+            return Done(reverse_round(sync), sync.behind_s)
 
         try:
             yield one_round
@@ -242,11 +253,14 @@ def loop(running: Running, pace: Pace, opened: Callable[[], AbstractContextManag
                     if pace.held():
                         continue
                     pace.begin()
-                    counts = one_round()
-                    running.stats.add(name, counts)
+                    done = one_round()
+                    running.stats.add(name, done.counts)
                     pause = FIRST_PAUSE_S
-                    if not pace.left_off and not any(one.written or one.deleted for one in counts.values()):
-                        running.stats.through(name, pace.began)
+                    idle = not pace.left_off and not any(one.written or one.deleted for one in done.counts.values())
+                    if done.behind_s is not None and not pace.left_off:
+                        running.stats.through(name, pace.began - done.behind_s)
+                    if idle:
+                        running.stats.idle(name, pace.began)
                         running.end.wait(poll_s)
                     else:
                         pace.rest_after()

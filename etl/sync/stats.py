@@ -19,8 +19,8 @@ WINDOW_S: Final = 60.0
 
 @dataclass(frozen=True)
 class StreamView:
-    """A stream as it is now. `name` is "forward/<database>" or "reverse". `lag_s`: since when it has not been through with
-    everything, in seconds. `rate`: rows a second over the last minute. `waiting`: why nothing is done, "" where it works.
+    """A stream as it is now. `name` is "forward/<database>" or "reverse". `lag_s`: what happened longer ago, in seconds, has
+    been carried over or kept. `rate`: rows a second over the last minute. `waiting`: why nothing is done, "" where it works.
     `throttled_s`: how long the throttle has held it, all together."""
 
     name: str
@@ -42,7 +42,7 @@ class Stream:
     rounds: int = 0
     waiting: str = ""
     worked_at: float = 0.0
-    was_through: bool = False
+    idle_at: float | None = None
     throttled_s: float = 0.0
 
 
@@ -89,9 +89,12 @@ class Stats:
     def through(self, stream: str, at: float) -> None:
         """The stream is through with everything that had happened at `at` (monotonic)."""
         with self._lock:
-            kept = self._streams.setdefault(stream, Stream())
-            kept.through_at = max(kept.through_at, at)
-            kept.was_through = True
+            self._streams.setdefault(stream, Stream()).through_at = at
+
+    def idle(self, stream: str, at: float) -> None:
+        """A round that began at `at` (monotonic) found nothing that it could do."""
+        with self._lock:
+            self._streams.setdefault(stream, Stream()).idle_at = at
 
     def wait(self, stream: str, why: str) -> None:
         """The stream cannot go on for now."""
@@ -115,7 +118,7 @@ class Stats:
         with self._lock:
             streams = self._streams.values()
             worked_at = max((stream.worked_at for stream in streams), default=0.0)
-            return all(stream.was_through and stream.through_at > worked_at for stream in streams)
+            return all(stream.idle_at is not None and stream.idle_at > worked_at for stream in streams)
 
     def views(self) -> list[StreamView]:
         """All streams as they are now, by name."""

@@ -62,8 +62,8 @@ class ForwardContext:
     """Of one thread. `target` is its own connection, outside a transaction. `last_changed`: columns that say when a row changed,
     by legacy table, where the mapping does not. `unique_keys`: of each target table, the primary key first. `looked`: when tables
     without anything better, and dead letters, were looked at last (time.monotonic). `put_off`: how often rows had to wait
-    (later_changes.py). `open_letters`: parts that have dead letters. `enough`: asked between pages,
-    whether the round shall leave the rest to the next one (etl/sync/throttle.py)."""
+    (later_changes.py). `left`: tables with more changes than the last round took. `open_letters`: parts that have dead letters.
+    `enough`: asked between pages, whether the round shall leave the rest to the next one (etl/sync/throttle.py)."""
 
     settings: Settings
     plan: SyncPlan
@@ -78,6 +78,7 @@ class ForwardContext:
     looked: dict[str, float] = field(default_factory=dict)
     put_off: dict[str, int] = field(default_factory=dict)
     enough: Callable[[], bool] = never
+    left: set[SourceTable] = field(default_factory=set)
     open_letters: set[str] = field(default_factory=set)
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ from etl.sync.forward.context import ForwardContext
 from etl.sync.forward.deletes import delete_missing
 from etl.sync.forward.live_schema import check_schema, explaining
 from etl.sync.forward.positions import Reached, move, reached_of, shape_of
+from etl.sync.forward.restored import check_fork
 from etl.sync.forward.spans import Span, open_span
 from etl.sync.forward.try_again import try_letters_again
 from etl.sync.forward.versions import Head, check_retention, check_shape, read_head
@@ -51,8 +52,10 @@ def forward_round(context: ForwardContext, database: str) -> dict[str, Counts]:
     """
     done: dict[str, Counts] = {}
     idle: list[tuple[Reached, Reached]] = []
+    context.left.clear()
     check_schema(context, database)
     with explaining(context, database), context.sessions.at_now(database) as snapshot:
+        check_fork(context, snapshot.session, database)
         head = read_head(snapshot.session)
         tables = read_tables(context, database)
         tracked = [legacy.reached for legacy in tables if legacy.tracked and is_behind(legacy.reached, head)]
@@ -150,6 +153,7 @@ def fetches(work: Work, legacy: Legacy, span: Span) -> Iterator[tuple[str | None
         if ended:
             return
         after = str(read[KEY][-1])
+    work.context.left.add(legacy.reached.table)
 
 
 def note(done: dict[str, Counts], work: Work, counts: Counts) -> None:
