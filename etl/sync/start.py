@@ -28,6 +28,7 @@ from etl.sync.capture.requirements import require_capturable, require_clock, req
 from etl.sync.capture.rows import DIRTY
 from etl.sync.digest import pack_rows
 from etl.sync.forward.positions import Reached, shape_of
+from etl.sync.forward.restored import note_forks, read_forks
 from etl.sync.forward.versions import way_of
 from etl.sync.merge import number
 from etl.sync.plan import SyncPlan, SyncTable, plan_sync
@@ -46,8 +47,9 @@ SYNC_TABLES: Final = frozenset({"sync_position", "sync_control", "sync_base", "s
 class StartResult:
     """What was prepared, or would be. `legacy_tables`: T-SQL of our tables that the legacy databases lack. `positions`: where
     forward begins, by legacy table; those of `known` were there already. `ways`: how changes of each legacy table are told.
-    `grants`: rights that the source's login lacks to write back. `in_step`: rows of each target table that had to be noted as in
-    step. `bases`: rows of each whose common values were noted."""
+    `grants`: rights that the source's login lacks to write back. `blind`: legacy databases that do not tell when they are
+    restored. `in_step`: rows of each target table that had to be noted as in step. `bases`: rows of each whose common values were
+    noted."""
 
     executed: bool
     legacy_tables: tuple[str, ...]
@@ -55,6 +57,7 @@ class StartResult:
     known: tuple[str, ...]
     ways: Mapping[str, str]
     grants: tuple[str, ...] = ()
+    blind: tuple[str, ...] = ()
     in_step: Mapping[str, int] = field(default_factory=dict)
     bases: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
@@ -87,8 +90,10 @@ def start_sync(settings: Settings, *, execute: bool, by_whom: str, progress: Pro
         missing = ensure_legacy_tables(source, written_databases(plan), execute=False)
         told = {str(reached.table): reached.position for reached in begins}
         grants = missing_rights(source, plan)
+        forks = read_forks(source, plan.databases)
+        blind = tuple(database for database, fork in forks.items() if fork is None)
         if not execute:
-            return StartResult(False, missing, told, known, ways, grants, seconds=time.monotonic() - began)
+            return StartResult(False, missing, told, known, ways, grants, blind, seconds=time.monotonic() - began)
         require_rights(grants)
         with hold_load_lock(settings):
             ensure_legacy_tables(source, written_databases(plan), execute=True)
@@ -103,8 +108,9 @@ def start_sync(settings: Settings, *, execute: bool, by_whom: str, progress: Pro
                 for reached in begins:
                     if reached.name not in positions:
                         write_position(target, plan.state_schema, reached.name, reached.position, reached.detail)
+                note_forks(target, plan, forks)
             write_control(target, plan.state_schema, STATE, "running", by_whom)
-        return StartResult(True, missing, told, known, ways, (), in_step, bases, time.monotonic() - began)
+        return StartResult(True, missing, told, known, ways, (), blind, in_step, bases, time.monotonic() - began)
 
 
 def require_sync_tables(target: BulkConnection, state_schema: str) -> None:

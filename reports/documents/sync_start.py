@@ -39,6 +39,9 @@ def figures(result: StartResult, lang: str) -> tuple[Figure, ...]:
         Figure(tr(lang, "Legacy tables followed"), len(result.positions)),
         Figure(tr(lang, "Of these known before"), len(result.known)),
     ]
+    if result.blind:
+        why = tr(lang, "no right to see sys.database_recovery_status: whoever restores one runs `membershift sync resync`")
+        shown.append(Figure(tr(lang, "Databases that do not tell when they are restored"), ", ".join(result.blind), why))
     if result.executed:
         shown += [
             Figure(tr(lang, "Rows noted as in step"), sum(result.in_step.values())),

@@ -18,6 +18,7 @@ from etl.sync.forward.context import ForwardContext
 from etl.sync.forward.deletes import delete_missing
 from etl.sync.forward.positions import Reached, shape_of
 from etl.sync.forward.read_rows import all_rows, newest
+from etl.sync.forward.restored import fork_name, read_fork
 from etl.sync.forward.versions import clock_of, read_head, way_of
 from etl.sync.forward.work import Work
 from etl.sync.model import Counts
@@ -47,6 +48,8 @@ def resync_table(context: ForwardContext, name: SourceTable, *, delete_gone: boo
         raise UsageError(f"The mapping reads no table {name}.", "Tables it reads: membershift sync status")
     total, rows = Counts(), 0
     with context.sessions.at_now(name.database) as snapshot:
+        fork = read_fork(snapshot.session)
+        snapshot.renew()
         head = read_head(snapshot.session)
         position = position_of(context, Work(context, snapshot.session, head, *parts[0], {}))
         for table, part in parts:
@@ -62,6 +65,8 @@ def resync_table(context: ForwardContext, name: SourceTable, *, delete_gone: boo
     reached = Reached(name, position, shape)
     with context.target.transaction():
         write_position(context.target, context.plan.state_schema, reached.name, reached.position, reached.detail)
+        if fork is not None:
+            write_position(context.target, context.plan.state_schema, fork_name(name), 0, fork)
     return Resynced(name, rows, total, position)
 
 

@@ -55,7 +55,7 @@ def forward_round(context: ForwardContext, database: str) -> dict[str, Counts]:
     context.left.clear()
     check_schema(context, database)
     with explaining(context, database), context.sessions.at_now(database) as snapshot:
-        check_fork(context, snapshot.session, database)
+        check_fork(context, snapshot, database)
         head = read_head(snapshot.session)
         tables = read_tables(context, database)
         tracked = [legacy.reached for legacy in tables if legacy.tracked and is_behind(legacy.reached, head)]

@@ -15,6 +15,7 @@ class Sessions:
 
     def __init__(self, source: Source) -> None:
         self.source = source
+        self.made: dict[str, int] = {}  # how many snapshot connections, by database: a restore lets none live
         self._open: dict[str, tuple[ExitStack, Snapshot]] = {}
         self._busy: set[str] = set()
         self._live: dict[str, Session] = {}
@@ -73,6 +74,7 @@ class Sessions:
         stack = ExitStack()
         snapshot = stack.enter_context(self.source.snapshot(database))
         self._open[database] = (stack, snapshot)
+        self.made[database] = self.made.get(database, 0) + 1
         return snapshot
 
     def _drop(self, database: str) -> None:

@@ -63,6 +63,23 @@ def test_a_source_that_went_back_is_refused(sides: Sides) -> None:
     sides.run("pos")
 
 
+def test_a_source_that_was_restored_and_grew_past_the_position_is_refused(sides: Sides) -> None:
+    """Another recovery fork is noted than the database is on: each table has to be compared before it is followed again."""
+    state, tables = sides.settings.target.state_schema, ("pos.dbo.Store", "pos.dbo.Sale")
+    assert len(sides.state("SELECT 1 FROM {s}.sync_position WHERE name LIKE 'fork/pos.%%' AND CHAR_LENGTH(detail) = 36")) == 5
+    for table in tables:
+        sides.target.execute(f"UPDATE {state}.sync_position SET detail = 'another' WHERE name = 'fork/{table}'")
+    sides.run("pos")  # no restore while this connection lives
+    with following(sides.settings, sides.shop) as again:
+        for left in (tables, tables[1:]):
+            with pytest.raises(RefusedError, match="was restored") as refused:
+                again.run("pos")
+            assert set(refused.value.remedy.partition("resync ")[2].split()) == set(left)
+            schema, name = left[0].split(".")[1:]
+            assert resync_table(again.context, SourceTable("pos", schema, name)).counts.written == 0
+        again.run("pos")
+
+
 def test_a_changed_table_is_refused(sides: Sides) -> None:
     sides.legacy("pos", "ALTER TABLE dbo.Product ALTER COLUMN Brand nvarchar(50) NULL")
     try:
