@@ -8,12 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import polars as pl
 
-from etl.errors import RefusedError
 from etl.load.sql import sql
 from etl.reconcile.actual import select
 from etl.reconcile.by_key import LookupNow
@@ -34,7 +33,9 @@ from etl.target.connect import connect_bulk
 
 STORE: Final = "store_code"
 PAGE_ROWS: Final = 2_000
-MOST_ROWS: Final = 100_000
+SLICE_ROWS: Final = 20_000
+MOST_KEPT: Final = 10_000
+"""Differing rows of a table that are looked at again and listed; more are counted."""
 NOBODY: Final[dict[str, int]] = {}
 
 
@@ -56,35 +57,50 @@ def compare_page(now: Now, plan: TablePlan, expected: pl.DataFrame, actual: pl.D
 
 
 def compare_changed(now: Now, plan: TablePlan, span: timedelta) -> Comparison:
-    """Rows that changed on the target within `span`, with the legacy rows that they come from. Of pages without a difference
-    nothing is kept."""
-    rest = "FORCE INDEX (ix_sync) WHERE updated_at >= NOW(6) - INTERVAL %s SECOND"
-    statement = sql("{select} {rest}", {}, select=select(now.schema, plan), rest=rest)
-    nothing = pl.DataFrame(schema={**plan.schema, PART: pl.UInt8, SOURCE: pl.String})
-    refuse_too_many(now, plan, span)
-    rows, differing = 0, [pl.DataFrame(schema=plan.schema)]
-    with connect_bulk(now.target.settings) as reader:
-        for frame in reader.read_frame(statement, plan.schema, (int(span.total_seconds()),), batch_rows=PAGE_ROWS):
-            page = frame if plan.born is None else plan.born.blanked(frame)
-            rows += page.height
-            if compare_page(now, plan, nothing, page).findings.count:
-                differing.append(page)
-    last = compare_page(now, plan, nothing, pl.concat(differing))
-    return replace(last, equal_rows=rows - last.findings.count, tally=replace(last.tally, target_rows=rows))
-
-
-def refuse_too_many(now: Now, plan: TablePlan, span: timedelta) -> None:
-    """Rows are read from the legacy side by key: of very many a whole comparison is faster. Raises RefusedError."""
+    """Rows that changed on the target within `span`, with the legacy rows that they come from, slice by slice: of all that agree
+    nothing is kept, of those that differ the first MOST_KEPT."""
     statement = sql(
-        "SELECT COUNT(*) FROM {schema}.{table} FORCE INDEX (ix_sync) WHERE updated_at >= NOW(6) - INTERVAL %s SECOND",
-        {"schema": now.schema, "table": plan.target},
+        "{select} FORCE INDEX (ix_sync) WHERE updated_at >= %s AND updated_at < %s", {}, select=select(now.schema, plan)
     )
-    rows = int(now.target.scalar(statement, (int(span.total_seconds()),)))
-    if rows > MOST_ROWS:
-        raise RefusedError(
-            f"{rows:,} rows of {plan.target} changed within that time: too many to be looked up one by one.",
-            f"Compare the whole table, which is faster: membershift reconcile rows --table {plan.target} --second-look 5",
-        )
+    nothing = pl.DataFrame(schema={**plan.schema, PART: pl.UInt8, SOURCE: pl.String})
+    rows, different, kept = 0, 0, pl.DataFrame(schema=plan.schema)
+    for slice_of_time in slices(now, plan, span):
+        with connect_bulk(now.target.settings) as reader:
+            for frame in reader.read_frame(statement, plan.schema, slice_of_time, batch_rows=PAGE_ROWS):
+                page = frame if plan.born is None else plan.born.blanked(frame)
+                rows += page.height
+                found = compare_page(now, plan, nothing, page).findings
+                different += found.count
+                if found.count and kept.height < MOST_KEPT:
+                    keys = pl.concat(one.frame.select(plan.key) for one in (found.changed_actual, found.extra))
+                    kept = pl.concat([kept, page.join(keys, on=list(plan.key), how="semi")]).head(MOST_KEPT)
+    last = compare_page(now, plan, nothing, kept)
+    uncounted = max(0, different - kept.height)
+    findings = replace(
+        last.findings,
+        changed_expected=replace(last.findings.changed_expected, count=last.findings.changed_expected.count + uncounted),
+        changed_actual=replace(last.findings.changed_actual, count=last.findings.changed_actual.count + uncounted),
+    )
+    return replace(last, findings=findings, equal_rows=max(0, rows - findings.count), tally=replace(last.tally, target_rows=rows))
+
+
+def slices(now: Now, plan: TablePlan, span: timedelta) -> Iterator[tuple[datetime, datetime]]:
+    """Times from `span` ago until now, about SLICE_ROWS rows of the table between each two, so that no read is open for long:
+    each row is looked up on the legacy side meanwhile. Rows that change after this began are not in them."""
+    bounds = "SELECT NOW(6) - INTERVAL %s SECOND, NOW(6) + INTERVAL 1 SECOND"
+    after, upto = now.target.query(bounds, (int(span.total_seconds()),))[0]
+    statement = sql(
+        "SELECT updated_at FROM {schema}.{table} FORCE INDEX (ix_sync) WHERE updated_at > %s AND updated_at < %s "
+        "ORDER BY updated_at LIMIT 1 OFFSET {rows}",
+        {"schema": now.schema, "table": plan.target},
+        rows=str(SLICE_ROWS),
+    )
+    while True:
+        found = now.target.query(statement, (after, upto))
+        yield after, found[0][0] if found else upto
+        if not found:
+            return
+        after = found[0][0]
 
 
 def compare_store(now: Now, plan: TablePlan, store: str) -> Comparison | None:
