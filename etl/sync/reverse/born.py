@@ -15,15 +15,18 @@ import polars as pl
 from etl.load.sql import places, sql
 from etl.reconcile.actual import read_actual_by_key
 from etl.reconcile.plan import encode_keys
+from etl.sync.capture.rows import MOMENT
 from etl.sync.model import KEY
 from etl.sync.plan import SyncPlan, SyncTable
-from etl.sync.reverse.compose import Batch, compose
+from etl.sync.reverse.checked import see
+from etl.sync.reverse.coarse import nudged
+from etl.sync.reverse.compose import Batch, Composition, compose
 from etl.sync.reverse.decide import Decision, columns_of
 from etl.sync.reverse.images import Images, Tools
 from etl.sync.reverse.inverse import PartInverse, invert_part
 from etl.sync.reverse.legacy_tables import entries_by_target
-from etl.sync.reverse.locate import new_id
-from etl.sync.reverse.model import LINKED_BY, ReverseContext
+from etl.sync.reverse.locate import home_of, new_id
+from etl.sync.reverse.model import CLOCK, LINKED_BY, ReverseContext
 from etl.sync.reverse.places import new_place
 from etl.sync.reverse.proof import Reason
 from etl.sync.reverse.records import Records
@@ -103,30 +106,59 @@ def make_records(
     system, part = inverse.part.part.defines_member, inverse.part.part
     assert system is not None, "only parts that define members make records"
     failed = {member: why for member, why in missing.items() if member not in rows[member_id]}
-    facts = columns_of(table, [inverse])
     with transaction(context.source, context.lock_wait_ms) as session:
         noted = entries_by_target(session, part.source.database, part.name, rows[KEY], lock=True)
-        todo = [at for at, key in enumerate(rows[KEY]) if key not in noted]
-        ids = [new_id(inverse, int(rows[member_id][at])) for at in todo]
-        decisions = {
-            at: Decision({name: rows[name][at] for name in facts.carried if name not in table.rules.counters}, new=True)
-            for at in todo
-        }
+        fresh = rows.filter(~pl.col(KEY).is_in(list(noted)))
         tools = Tools(records.lookup, lookups, context.survive)
-        batch = Batch(table, rows, rows[member_id], {}, tools)
-        made = compose(
-            batch, [new_place(inverse, todo, ids)], Images({}, pl.DataFrame(), ()), decisions, dict.fromkeys(todo, facts)
-        )
+        batch = Batch(table, without_moving(context, table, inverse, records, fresh, tools), fresh[member_id], {}, tools)
+        made, decisions = compose_records(batch, inverse)
         result = write_batch(session, context, batch, made, decisions)
     for at, why in made.dead.items():
-        failed[int(rows[member_id][at])] = Reason(f"no_record_{system.name}"[:40], f"{why.code}: {why.detail}")
-    found = {at: noted[key] for at, key in enumerate(rows[KEY]) if key in noted}
-    found |= {at: key for (_, at), key in result.inserted.items()}
-    links = [(system.name, one, int(rows[member_id][at]), rows[system.since][at]) for at, one in found.items()]
+        failed[int(fresh[member_id][at])] = Reason(f"no_record_{system.name}"[:40], f"{why.code}: {why.detail}")
+    found = {key: noted[key] for key in rows[KEY] if key in noted}
+    found |= {fresh[KEY][at]: one for (_, at), one in result.inserted.items()}
+    since = dict(zip(rows[KEY], rows[system.since], strict=True))
+    links = [(system.name, one, int(key), since[key]) for key, one in found.items()]
     link_records(context.target, context.plan.schema, links)
     for name, one, member, _ in links:
         records.add(member, name, one)
     return failed
+
+
+def compose_records(batch: Batch, inverse: PartInverse) -> tuple[Composition, dict[int, Decision]]:
+    """A new record of one part for every row of a batch of members."""
+    facts = columns_of(batch.table, [inverse])
+    sent = [name for name in facts.carried if name not in batch.table.rules.counters]
+    every = range(batch.rows.height)
+    decisions = {at: Decision({name: batch.rows[name][at] for name in sent}, new=True) for at in every}
+    ids = [new_id(inverse, int(member)) for member in batch.rows[batch.table.plan.key[0]]]
+    place = new_place(inverse, every, ids)
+    return compose(batch, [place], Images({}, pl.DataFrame(), ()), decisions, dict.fromkeys(every, facts)), decisions
+
+
+def without_moving(
+    context: ReverseContext, table: SyncTable, inverse: PartInverse, records: Records, rows: pl.DataFrame, tools: Tools
+) -> pl.DataFrame:
+    """Rows with times that their new records may hold without moving the members' own: see coarse.py."""
+    (member_id,) = table.plan.key
+    home = name_of(home_of([invert_part(part, context.plan.mapping.time_zone) for part in table.plan.parts]))
+    others = [sorted({home, *records.of(int(member))} - {name_of(inverse)}) for member in rows[member_id]]
+    steps = columns_of(table, [inverse]).tolerance.items()
+    coarse = {name: step for name, step in steps if step > 1 and name != CLOCK and table.plan.schema[name] == MOMENT}
+
+    def image(tried: pl.DataFrame) -> pl.DataFrame:
+        made, _ = compose_records(Batch(table, tried, tried[member_id], {}, tools), inverse)
+        beside = tools.beside.get(inverse.part.part.name, {})
+        return see(table.plan, inverse, made.written[0].frame, tried[member_id], tools.lookup, beside).rows
+
+    return nudged(table.plan, context.survive, rows, others, coarse, image)
+
+
+def name_of(inverse: PartInverse) -> str:
+    """The system whose members a part makes."""
+    system = inverse.part.part.defines_member
+    assert system is not None, "only parts that define members make records"
+    return system.name
 
 
 def read_members(context: ReverseContext, table: SyncTable, members: Iterable[int]) -> pl.DataFrame:

@@ -164,17 +164,39 @@ def test_a_change_of_a_merged_person_reaches_every_record(bridge: Bridge) -> Non
     ]
 
 
-def align(bridge: Bridge, member: int, changed: set[str]) -> None:
-    """What both sides have in common of a member that was merged just now: what its golden record says of the other columns."""
+@pytest.mark.parametrize("at", ["12:00:10.123", "12:00:50.121", "12:00:00"])
+def test_a_card_that_counts_minutes_does_not_move_the_registration(bridge: Bridge, at: str) -> None:
+    """The earliest registration survives: a new card of the till, rounded down, would be earlier than the member."""
+    member, number = bridge.own_id(), bridge.own_id()
+    bridge.target(BORN.replace("12:00:00.123456", at), member, "陈卡", "陈卡", None, 0)
+    bridge.bring("member")
+    bridge.target("INSERT INTO sale (sale_no, channel, store_code, member_id, till_no, sold_at, status, total, discount, "
+                  "freight, paid, pay_method) VALUES (%s, 'pos', 'S0001', %s, 3, '2026-11-11 12:00', 'DONE', 10, 0, 0, 10, 'WX')",
+                  f"C{number}", member)  # fmt: skip
+    assert bridge.bring("sale").inserted == 1
+    ids = dict(bridge.target("SELECT source, source_id FROM member_source WHERE member_id = %s", member))
+    assert sorted(ids) == ["crm", "pos"]
+    ((registered,),) = bridge.target("SELECT registered_at FROM member WHERE member_id = %s", member)
+    assert image_of(bridge, member)["registered_at"] == registered
+
+
+def image_of(bridge: Bridge, member: int) -> dict[str, Any]:
+    """What all legacy records of a member make of it together."""
     table = bridge.plan.table("member")
-    context = ReverseContext(bridge.plan, bridge.source, bridge.work, read_survive(bridge.settings))
-    page = open_page(context, table, {})
+    bridge.settle()
+    bridge.target("UPDATE member SET synced_at = NULL WHERE member_id = %s", member)
+    page = open_page(ReverseContext(bridge.plan, bridge.source, bridge.work, read_survive(bridge.settings)), table, {})
     (dirty,) = list(sweep_dirty(bridge.apply, bridge.plan.schema, table, 1000))
     with transaction(bridge.source, 1000) as session:
         located = locate_members(session, table, page.inverses, dirty.rows, Records(bridge.work, bridge.plan.schema))
-        tools = Tools(page.records.lookup, {}, context.survive)
+        tools = Tools(page.records.lookup, {}, page.context.survive)
         frames = [place.frame for place in located.places]
-        image = read_images(table.plan, located.places, frames, dirty.rows["member_id"], tools).rows[0]
+        return read_images(table.plan, located.places, frames, dirty.rows["member_id"], tools).rows[0]
+
+
+def align(bridge: Bridge, member: int, changed: set[str]) -> None:
+    """What both sides have in common of a member that was merged just now: what its golden record says of the other columns."""
+    table, image = bridge.plan.table("member"), image_of(bridge, member)
     sets = {name: value for name, value in image.items() if name not in changed and name != "member_id"}
     bridge.target(f"UPDATE member SET {', '.join(f'{name} = %s' for name in sets)} WHERE member_id = %s", *sets.values(), member)
     added = {"points": Decimal(image["points"]), "balance": Decimal(image["balance"])}
