@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Final
 
 from cli.output import console, show_note
-from cli.sync_screen import Look, SyncScreen, plain_line
+from cli.sync_screen import CheckView, Look, SyncScreen, plain_line
 from etl.progress import Silent
 from etl.settings import Settings
 from etl.sync.counting import Counted, keep_counting
@@ -64,7 +64,15 @@ class Foreground(Silent):
             self.metrics_at,
             os.getpid(),
             self.stats.throttle,
+            self.check(),
         )
+
+    def check(self) -> CheckView | None:
+        """The background check, once there is anything to say of it."""
+        one, problem = self.stats.check, self.stats.check_problem
+        if one is None:
+            return CheckView(0, 0, problem) if problem else None
+        return CheckView(one.rows, one.differing, problem)
 
 
 def run_in_foreground(

@@ -36,7 +36,7 @@ AROUND: Final = 9
 @dataclass(frozen=True)
 class Look:
     """What is shown: the streams, what was last counted on both sides (None: not yet), and about the process itself; `throttle`:
-    what holds it back, "" nothing."""
+    what holds it back, "" nothing; `check`: what the background check found."""
 
     streams: tuple[StreamView, ...]
     standing: Standing | None
@@ -45,6 +45,17 @@ class Look:
     metrics_at: str = ""
     pid: int = 0
     throttle: str = ""
+    check: CheckView | None = None
+
+
+@dataclass(frozen=True)
+class CheckView:
+    """The background check: rows it looked at and those that differ, in the pass under way or the last. `problem`: why it
+    rests."""
+
+    rows: int
+    differing: int
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,7 +130,18 @@ def kept_line(look: Look, lang: str) -> Text:
         return Text(tr(lang, "What is waiting has not been counted yet."), style="dim")
     conflicts, letters = look.standing.open_conflicts, look.standing.open_letters
     text = tr(lang, "{conflicts} open conflicts, {letters} open dead letters", conflicts=f"{conflicts:,}", letters=f"{letters:,}")
-    return Text(text, style=COLOURS["warn"] if conflicts or letters else "dim")
+    if look.check is None:
+        return Text(text, style=COLOURS["warn"] if conflicts or letters else "dim")
+    differing = look.check.differing
+    text += ", " + check_text(look.check, lang)
+    return Text(text, style=COLOURS["bad"] if differing else COLOURS["warn"] if conflicts or letters else "dim")
+
+
+def check_text(check: CheckView, lang: str) -> str:
+    """What the background check found, in few words."""
+    if check.problem:
+        return tr(lang, "check rests: {why}", why=check.problem)
+    return tr(lang, "check: {rows} rows, {count} differ", rows=f"{check.rows:,}", count=f"{check.differing:,}")
 
 
 def stream_table(streams: Sequence[StreamView], lang: str, width: int) -> Table:
@@ -233,4 +255,5 @@ def plain_line(look: Look, lang: str) -> str:
         conflicts=f"{standing.open_conflicts:,}",
         letters=f"{standing.open_letters:,}",
     )
-    return f"{now} {verdict(look, lang)[1]}: {streams}; {kept}"
+    checked = "" if look.check is None else f", {check_text(look.check, lang)}"
+    return f"{now} {verdict(look, lang)[1]}: {streams}; {kept}{checked}"

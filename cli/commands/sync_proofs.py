@@ -15,6 +15,7 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 def add_proofs(sync: typer.Typer) -> None:
     """Put these commands into `sync`."""
+    sync.command()(mark)
     sync.command()(drain)
     sync.command()(verify)
     sync.command()(resync)
@@ -32,6 +33,20 @@ def read_span(text: str) -> timedelta:
     return timedelta(seconds=int(found[1]) * UNITS[found[2]])
 
 
+def mark(context: typer.Context, html: Html = None, as_json: Json = False) -> None:
+    """Show how far both sides are now, as one short text for `sync drain --until`. Take it once writes to a store are refused.
+
+    Example: membershift sync mark
+    """
+    from cli.output import progress, show
+    from etl.sync.mark import take_mark
+    from reports.documents.sync_proofs import mark_document, shown_mark
+
+    with progress(as_json) as shown:
+        taken = take_mark(settings_of(context), shown)
+    show(mark_document(taken, lang_of(context)), shown_mark(taken), as_json=as_json, html=html)
+
+
 def drain(
     context: typer.Context,
     store: Annotated[str, typer.Option("--store", metavar="CODE", help="The store whose writes are refused now.")],
@@ -39,27 +54,32 @@ def drain(
         str, typer.Option("--toward", metavar="SIDE", help="target: to TiDB. source: back to SQL Server.")
     ] = "target",
     within: Annotated[float, typer.Option("--within", metavar="SECONDS", min=1, help="How long to wait.")] = 60.0,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="MARK", help="Wait for this mark of `sync mark`. Default: one of now.")
+    ] = None,
     html: Html = None,
     as_json: Json = False,
 ) -> None:
     """Prove that everything of a store has arrived on the other side, after writes to it are refused on one.
 
-    Waits until the stream is past everything committed before, then compares the store's rows on both sides, key by key. Sync has
+    Waits until the stream is past the mark, then compares the store's rows on both sides, key by key. Sync has
     to run meanwhile. Exit code 6 when something is left.
 
     Example: membershift sync drain --store S001 --toward target
     """
     from cli.output import progress, show
     from etl.errors import ExitCode
-    from etl.sync.drain import DrainRequest, run_drain
+    from etl.sync.drain import DrainRequest, drain_store
+    from etl.sync.mark import parse_mark
     from reports.documents.sync_proofs import drain_document
 
     if toward not in ("target", "source"):
         raise typer.BadParameter(f"{toward!r} is no side: write target or source.", param_hint="--toward")
     settings = settings_of(context)
-    request = DrainRequest(store, "target" if toward == "target" else "source", within)
+    wanted = None if until is None else parse_mark(until)
+    request = DrainRequest(store, "target" if toward == "target" else "source", within, until=wanted)
     with progress(as_json) as shown:
-        result = run_drain(settings, request, shown)
+        result = drain_store(settings, request, shown)
     show(drain_document(result, lang_of(context)), result, as_json=as_json, html=html)
     if not result.drained:
         raise typer.Exit(int(ExitCode.DIFFERENCES))

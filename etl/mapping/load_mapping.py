@@ -13,7 +13,7 @@ from etl.mapping.mistakes import mistake, unknown
 from etl.mapping.model import Mapping, MemberSystem, Part, TableMapping
 from etl.mapping.read_file import Table, read_file
 from etl.mapping.read_part import Shared, read_part
-from etl.mapping.sync_rules import MODES, RULES, Mode, Rule, SyncRules
+from etl.mapping.sync_rules import CAPTURES, MODES, RULES, Capture, Mode, Rule, SyncRules
 from etl.mapping.transforms.zones import known_zone
 from etl.settings import MappingSettings
 
@@ -142,14 +142,21 @@ def read_table(table: Table, shared: Shared) -> TableMapping:
 
 def read_sync(table: Table, parts: tuple[Part, ...]) -> SyncRules:
     """[sync]: how the table is kept in step. Raises ConfigurationError."""
-    table.allow("[sync]", ("mode", "default", "rules", "together"))
+    table.allow("[sync]", ("mode", "capture", "default", "rules", "together"))
     mapped = {column.target: None for part in parts for column in part.columns}
     rules = table.table("rules")
     for column in rules.values:
         if column not in mapped:
             raise unknown(rules.place(column), "target column", column, mapped, " in [sync.rules]")
+    mode = cast(Mode, table.one_of("mode", MODES, "both"))
+    capture = cast(Capture, table.one_of("capture", CAPTURES, "scan"))
+    if mode == "source" and capture != "scan":
+        raise mistake(
+            table.place("capture"), "Nothing is captured of a table that only the legacy side changes.", "Take capture away."
+        )
     return SyncRules(
-        mode=cast(Mode, table.one_of("mode", MODES, "both")),
+        mode=mode,
+        capture=capture,
         default=cast(Rule, table.one_of("default", RULES, "latest")),
         columns={column: cast(Rule, rules.one_of(column, RULES)) for column in rules.values},
         together=read_together(table, mapped),

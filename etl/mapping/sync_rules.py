@@ -14,19 +14,26 @@ Rule = Literal["latest", "source", "target", "sum", "least", "greatest"]
 """Whose value a column takes when both sides changed it. "latest": of the side that changed the row last. "sum": the column is a
 counter, to which each side adds. "least", "greatest": the stricter of two values, such as a consent taken back."""
 
+Capture = Literal["scan", "outbox"]
+"""How changes of a table on the target are told. "scan": by the times of its rows. "outbox": by entries that the application
+writes itself, in the transaction that makes the change (etl/sync/capture/outbox.py)."""
+
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 RULES: Final[tuple[Rule, ...]] = get_args(Rule)
+CAPTURES: Final[tuple[Capture, ...]] = get_args(Capture)
 
 
 @dataclass(frozen=True)
 class SyncRules:
     """How a target table is kept in step. `columns`: rules of single columns, `default` that of all others. `together`: columns
-    that say one thing, such as a consent and when it was given: one side's win as a whole, by the rule of the first."""
+    that say one thing, such as a consent and when it was given: one side's win as a whole, by the rule of the first. `capture`:
+    how its changes on the target are told."""
 
     mode: Mode = "both"
     default: Rule = "latest"
     columns: Mapping[str, Rule] = field(default_factory=dict)
     together: tuple[tuple[str, ...], ...] = ()
+    capture: Capture = "scan"
 
     def rule(self, column: str) -> Rule:
         """The rule of a column."""

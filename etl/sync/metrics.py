@@ -38,7 +38,7 @@ class Metric:
 
 def render_metrics(stats: Stats, standing: Standing | None, up_s: float) -> str:
     """The whole page. `standing`: what was last counted on both sides, None before the first count."""
-    metrics = [*process_metrics(up_s), *stream_metrics(stats.views()), *throttle_metrics(stats)]
+    metrics = [*process_metrics(up_s), *stream_metrics(stats.views()), *throttle_metrics(stats), *check_metrics(stats)]
     metrics += standing_metrics(standing) if standing is not None else ()
     return "".join(render(metric) for metric in metrics if metric.samples)
 
@@ -86,6 +86,22 @@ def throttle_metrics(stats: Stats) -> tuple[Metric, ...]:
         Metric("membershift_sync_throttle_speed", "gauge", "1 at full speed, 0 at a standstill.", (Sample(stats.speed),)),
         Metric("membershift_sync_throttle_value", "gauge", "What the throttle measured last: percent, ms or s.", labelled(known)),
         Metric("membershift_sync_throttle_limit", "gauge", "Above this it holds sync back.", labelled(limits)),
+    )
+
+
+def check_metrics(stats: Stats) -> tuple[Metric, ...]:
+    """The background check's pass: the one under way, or the one that ended last."""
+    one = stats.check
+    if one is None:
+        return ()
+    ended = (Sample(one.ended.timestamp()),) if one.ended is not None else ()
+    trouble = Sample(float(bool(stats.check_problem)))
+    return (
+        Metric("membershift_sync_check_rows", "gauge", "Rows that the pass has looked at.", (Sample(one.rows),)),
+        Metric("membershift_sync_check_differing", "gauge", "Rows that differ at the second look too.", (Sample(one.differing),)),
+        Metric("membershift_sync_check_explained", "gauge", "Rows that differ as sync knows.", (Sample(one.explained),)),
+        Metric("membershift_sync_check_ended_seconds", "gauge", "When the pass ended, seconds since 1970.", ended),
+        Metric("membershift_sync_check_failing", "gauge", "1 while it cannot go on.", (trouble,)),
     )
 
 

@@ -76,6 +76,11 @@ class ReverseSync:
         """Tables that applications on the target write to."""
         return tuple(table for table in self.plan.tables if table.rules.mode != "source")
 
+    @property
+    def scanned(self) -> tuple[SyncTable, ...]:
+        """Those of them whose changes are told by their times; of the others an outbox tells (etl/sync/outbox_round.py)."""
+        return tuple(table for table in self.tables if table.rules.capture == "scan")
+
     def close(self) -> None:
         """Let go of the connections."""
         for connection in (self.scan, self.mark, self.sweeper):
@@ -89,10 +94,10 @@ def open_reverse(settings: Settings, plan: SyncPlan, source: Source) -> ReverseS
         positions = read_positions(scan, plan.state_schema)
         stack.pop_all()
     made = ReverseSync(settings, plan, source, scan, mark, sweeper, read_survive(settings))
-    for table in made.tables:
+    made.sent = {table.name: SentImages() for table in made.tables}
+    for table in made.scanned:
         position = positions.get(reverse_name(table.name))
         made.watermarks[table.name] = position.value if position is not None else 0
-        made.sent[table.name] = SentImages()
     made.tail_since = min(made.watermarks.values(), default=0)
     return made
 
@@ -101,17 +106,18 @@ def reverse_round(sync: ReverseSync) -> dict[str, Counts]:
     """Everything that changed since the last round, table by table, parents first. The watermark comes first, and counts only
     once all of its rows are through."""
     low = low_watermark(sync.scan)
-    dirty = tables_with_dirty_rows(sync.scan, sync.plan.schema, sync.watermarks, sync.tables)
+    dirty = tables_with_dirty_rows(sync.scan, sync.plan.schema, sync.watermarks, sync.scanned)
     context = reverse_context(sync) if dirty else None
     counts: dict[str, Counts] = {}
     oldest = now = microseconds(low.now)
-    for table in sync.tables:
+    for table in sync.scanned:
         since, waiting = sync.watermarks[table.name], None
         if context is not None and table in dirty:
             pages = scan_dirty(sync.scan, sync.plan.schema, table, since, PAGE_ROWS)
             counts[table.name], waiting = carry_over(sync, context, table, pages)
         sync.watermarks[table.name] = low.advance(since, waiting)
-        oldest = oldest if waiting is None else min(oldest, waiting)
+        left = since if waiting == CUT_SHORT else waiting
+        oldest = oldest if left is None else min(oldest, left)
     sync.behind_s = (now - oldest) / 1e6
     if time.monotonic() - sync.noted_at >= NOTE_S:
         note_watermarks(sync)
@@ -124,7 +130,7 @@ def tail_round(sync: ReverseSync) -> dict[str, Counts]:
     low = low_watermark(sync.scan)
     since = sync.tail_since
     counts: dict[str, Counts] = {}
-    for table in sync.tables:
+    for table in sync.scanned:
         known = partial(packed_bases, sync, table) if table.rules.mode == "both" else None
         pages = tail_pass(sync.sweeper, sync.plan.schema, table, since, sync.sent[table.name], known)
         counts[table.name], waiting = carry_over(sync, context, table, list(pages))

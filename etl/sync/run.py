@@ -21,12 +21,14 @@ from etl.progress import Progress
 from etl.settings import Settings
 from etl.source.connect import Source, open_source
 from etl.source.errors import ServerError as LegacyError
+from etl.sync.background import BackgroundCheck
 from etl.sync.deletes import delete_round
 from etl.sync.forward.context import Match, nobody_known, open_forward
 from etl.sync.forward.round import forward_round
 from etl.sync.heartbeat import HEARTBEAT_S, IN_ORDER, heartbeat_text, write_heartbeat
 from etl.sync.lock import hold_sync_lock
 from etl.sync.model import Counts
+from etl.sync.outbox_round import outbox_round
 from etl.sync.plan import SyncPlan, plan_sync
 from etl.sync.reverse_round import open_reverse, reverse_round, sweep_round, tail_round
 from etl.sync.start import require_sync_tables
@@ -108,11 +110,14 @@ def run_streams(running: Running, request: RunRequest, plan: SyncPlan, source: S
     """A thread for each stream; what ends one of them ends all. Raises what it was."""
     names = [*(f"forward/{database}" for database in plan.databases), REVERSE]
     running.stats.expect(names)
-    with ThreadPoolExecutor(len(names), "sync") as pool:
+    with ThreadPoolExecutor(len(names) + 1, "sync") as pool:
         streams = [pool.submit(forward_loop, running, plan, source, database, match) for database in plan.databases]
         streams.append(pool.submit(reverse_loop, running, plan, source))
         for stream in streams:
             stream.add_done_callback(lambda _: running.end.set())
+        if running.settings.sync.check_share > 0:
+            check = BackgroundCheck(running.settings, plan, source, running.throttle, running.stats, running.end)
+            pool.submit(check.run).add_done_callback(check.ended)
         try:
             watch(running, request)
         finally:
@@ -229,7 +234,7 @@ def reverse_loop(running: Running, plan: SyncPlan, source: Source) -> None:
                 return Done(delete_round(sync), None)
             if time.monotonic() - sync.last_tail >= running.settings.sync.tail_s:
                 running.stats.add(REVERSE, tail_round(sync))
-            return Done(reverse_round(sync), sync.behind_s)
+            return Done(outbox_round(sync) | reverse_round(sync), sync.behind_s)
 
         try:
             yield one_round

@@ -24,6 +24,7 @@ from etl.settings import Settings
 from etl.source.connect import open_source
 from etl.stage.read import StagedTable, open_stage
 from etl.sync.base import counters_text
+from etl.sync.capture.outbox import require_outbox
 from etl.sync.capture.requirements import require_capturable, require_clock, require_process
 from etl.sync.capture.rows import DIRTY
 from etl.sync.digest import pack_rows
@@ -82,6 +83,8 @@ def start_sync(settings: Settings, *, execute: bool, by_whom: str, progress: Pro
         require_clock(target)
         for table in both_ways(plan):
             require_capturable(target, plan.schema, table)
+        if any(table.rules.capture == "outbox" for table in both_ways(plan)):
+            require_outbox(target, plan.schema, settings.sync.outbox)
         ways = {str(part.part.source): way_of(plan.legacy(part), part, {}) for _, part in all_parts(plan)}
         staged = staged_tables(settings)
         positions = read_positions(target, plan.state_schema)

@@ -10,6 +10,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Final, Protocol
 
 from etl.sync.model import Counts
@@ -59,8 +60,25 @@ class Measured(Protocol):
     def value(self) -> float | None: ...
 
 
+class Checked(Protocol):
+    """A pass of the background check (etl/sync/check_record.py)."""
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def differing(self) -> int: ...
+
+    @property
+    def explained(self) -> int: ...
+
+    @property
+    def ended(self) -> datetime | None: ...
+
+
 class Stats:
-    """Of one process. `throttle`: what holds all streams back, "" nothing; `speed`: how fast they may go, 0 to 1."""
+    """Of one process. `throttle`: what holds all streams back, "" nothing; `speed`: how fast they may go, 0 to 1. `check`: the
+    background check's pass, `check_problem`: what keeps it from going on, "" nothing."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -69,6 +87,8 @@ class Stats:
         self.throttle = ""
         self.speed = 1.0
         self.measures: Sequence[Measured] = ()
+        self.check: Checked | None = None
+        self.check_problem = ""
 
     def add(self, stream: str, counts: Mapping[str, Counts]) -> None:
         """A round's result."""

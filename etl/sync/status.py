@@ -12,6 +12,8 @@ from etl.errors import SourceError
 from etl.load.sql import sql
 from etl.settings import Settings
 from etl.source.connect import Source, open_source
+from etl.sync.check_record import NOTHING_CHECKED, CheckStanding
+from etl.sync.check_record import read_standing as read_check
 from etl.sync.heartbeat import IN_ORDER, Heartbeat, StreamStatus, read_heartbeat
 from etl.sync.standing import Standing, lost_tables, read_standing
 from etl.sync.state import STATE, STATES, Position, State, read_positions
@@ -37,6 +39,7 @@ class SyncStatus:
     heartbeat: Heartbeat | None
     positions: tuple[Position, ...] = ()
     standing: Standing | None = None
+    check: CheckStanding = NOTHING_CHECKED
 
     @property
     def process(self) -> Process:
@@ -68,7 +71,7 @@ class SyncStatus:
     def needs_person(self) -> bool:
         """Whether something does not go on by itself, or waits for somebody's answer."""
         kept = self.standing is not None and (self.standing.open_letters or self.standing.open_conflicts)
-        return bool(self.missing or self.stuck or self.lost or kept)
+        return bool(self.missing or self.stuck or self.lost or kept or self.check.differing)
 
 
 def read_status(settings: Settings) -> SyncStatus:
@@ -79,10 +82,10 @@ def read_status(settings: Settings) -> SyncStatus:
         heartbeat = read_heartbeat(target, state_schema)
         if state is None:
             return SyncStatus(None, "", None, heartbeat)
-        positions = tuple(read_positions(target, state_schema).values())
+        positions = read_positions(target, state_schema)
         with source_if_there(settings) as (source, problem):
             standing = read_standing(settings, target, source, problem)
-    return SyncStatus(state, by_whom, at, heartbeat, positions, standing)
+    return SyncStatus(state, by_whom, at, heartbeat, tuple(positions.values()), standing, read_check(positions))
 
 
 def read_asked(target: BulkConnection, state_schema: str) -> tuple[State | None, str, datetime | None]:

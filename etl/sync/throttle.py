@@ -2,7 +2,7 @@
 
 Names are gh-ost's where it has them (throttle file, max-load, nice-ratio). A limit that is passed holds all streams at once,
 between two pages; they go on once the value has been well below it for a while, so that a value near its limit does not make them
-stutter. Nothing is lost meanwhile: positions and dirty rows wait. """
+stutter. Nothing is lost meanwhile: positions and dirty rows wait."""
 
 from __future__ import annotations
 

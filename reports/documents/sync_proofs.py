@@ -2,19 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from etl.reconcile.differences import ReconcileResult
-from etl.sync.drain import OPEN, DrainResult
+from etl.sync.drain import NOBODY, DrainResult
+from etl.sync.drain_left import OPEN
+from etl.sync.mark import DatabaseMark, Mark
 from etl.sync.resync import ResyncResult
 from reports.document import Document, Figure, Table, Verdict, human_duration
 from reports.documents.reconcile import reconcile_document
+from reports.documents.sync_texts import waiting_text
 from reports.text import tr
 
 
 def verify_document(result: ReconcileResult, lang: str) -> Document:
     """Rows that changed lately, on both sides."""
     return replace(reconcile_document(result, lang), title=tr(lang, "Sync: verify"))
+
+
+@dataclass(frozen=True)
+class ShownMark:
+    """A mark as `sync mark --json` shows it."""
+
+    mark: str
+    at: datetime
+    databases: Mapping[str, DatabaseMark]
+
+
+def shown_mark(mark: Mark) -> ShownMark:
+    """With its text, which is what is handed on."""
+    return ShownMark(mark.text, mark.at, mark.databases)
+
+
+def mark_document(mark: Mark, lang: str) -> Document:
+    """How far both sides are."""
+    columns = (tr(lang, "Database"), "Change Tracking", "rowversion")
+    rows = tuple((name, one.tracking, one.row_version) for name, one in mark.databases.items())
+    return Document(
+        title=tr(lang, "Sync: mark"),
+        verdict=Verdict("ok", mark.text),
+        figures=(Figure(tr(lang, "Clock of the target (UTC)"), mark.at.isoformat(timespec="microseconds")),),
+        tables=(Table(tr(lang, "Legacy databases"), columns, rows),),
+        next_steps=(tr(lang, "Run `membershift sync drain --store CODE --until {mark}`.", mark=mark.text),),
+        lang=lang,
+    )
 
 
 def drain_document(result: DrainResult, lang: str) -> Document:
@@ -55,11 +88,14 @@ def drain_figures(result: DrainResult, lang: str) -> tuple[Figure, ...]:
     toward = tr(lang, "to the target") if result.toward == "target" else tr(lang, "back to SQL Server")
     figures = [
         Figure(tr(lang, "Direction"), toward),
-        Figure(tr(lang, "Looked at (UTC)"), result.mark),
+        Figure(tr(lang, "Mark"), result.mark, result.at.isoformat(timespec="seconds")),
         Figure(tr(lang, "Waited for the stream"), human_duration(result.seconds.get("stream", 0.0))),
     ]
     if "comparison" in result.seconds:
         figures.append(Figure(tr(lang, "Compared"), human_duration(result.seconds["comparison"])))
+    if result.held:
+        why = tr(lang, "no process is running") if result.held == NOBODY else waiting_text(result.held, lang)
+        figures.append(Figure(tr(lang, "Sync itself waits"), why))
     if result.uncompared:
         note = tr(lang, "they do not say whose their rows are: the stream alone is the proof")
         figures.append(Figure(tr(lang, "Not compared by store"), ", ".join(result.uncompared), note))
@@ -70,12 +106,14 @@ def drain_steps(result: DrainResult, lang: str) -> tuple[str, ...]:
     """What to do next."""
     if result.drained:
         return ()
+    held = tr(lang, "Sync itself does not go on: see to that first, or wait for longer (--within).")
     return (
+        *((held,) if result.held else ()),
         tr(
             lang,
             "See that writes to the store are refused on the side it comes from, and that sync runs: `membershift sync status`.",
         ),
-        tr(lang, "Then drain again: what has arrived stays."),
+        tr(lang, "Then drain again, up to the same mark: `--until {mark}`. What has arrived stays.", mark=result.mark),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from etl.sync.check_record import CheckStanding
 from etl.sync.heartbeat import Heartbeat
 from etl.sync.standing import MOST_COUNTED, LegacyStanding, Standing
 from etl.sync.status import SyncStatus
@@ -55,6 +56,9 @@ def verdict_of(status: SyncStatus, lang: str) -> Verdict:
         return Verdict("warn", text)
     if beat is not None and beat.throttle:
         return Verdict("warn", tr(lang, "Sync runs, {why}.", why=waiting_text(THROTTLED + beat.throttle, lang)))
+    if status.check.differing:
+        text = tr(lang, "Sync runs; the background check found {count} rows that differ.", count=f"{status.check.differing:,}")
+        return Verdict("bad", text)
     if status.needs_person:
         return Verdict("warn", tr(lang, "Sync runs; conflicts or dead letters wait for somebody to look at them."))
     return Verdict("ok", tr(lang, "Sync runs."))
@@ -85,6 +89,7 @@ def figures(status: SyncStatus, lang: str) -> tuple[Figure, ...]:
             Figure(tr(lang, "Open conflicts"), status.standing.open_conflicts),
             Figure(tr(lang, "Open dead letters"), status.standing.open_letters),
         ]
+    shown.append(Figure(tr(lang, "Background check"), *check_text(status.check, lang)))
     return tuple(shown)
 
 
@@ -120,9 +125,28 @@ def backlog_text(standing: Standing, lang: str) -> tuple[object, str]:
     return standing.backlog, "; ".join(notes)
 
 
+def check_text(check: CheckStanding, lang: str) -> tuple[object, str]:
+    """What the background check found, and how far it is."""
+    one = check.present or check.last
+    if one is None:
+        return None, tr(lang, "it has not begun")
+    value = tr(lang, "{rows} rows looked at, {count} differ", rows=f"{one.rows:,}", count=f"{one.differing:,}")
+    notes = [tr(lang, "{count} more as sync knows", count=f"{one.explained:,}")] if one.explained else []
+    notes.append(tr(lang, "at {leg}", leg=one.leg) if one.ended is None else tr(lang, "all keys, by {at}", at=moment(one.ended)))
+    if check.present is not None and check.last is not None and check.last.ended is not None:
+        before = tr(lang, "the pass before: {count} differed", count=f"{check.last.differing:,}")
+        notes.append(before)
+    return value, "; ".join(notes)
+
+
+def moment(at: datetime) -> str:
+    """A time (UTC)."""
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
 def told_at(beat: Heartbeat) -> str:
     """When a sign of life was given (UTC)."""
-    return (datetime.now(UTC) - timedelta(seconds=beat.age_s)).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return moment(datetime.now(UTC) - timedelta(seconds=beat.age_s))
 
 
 def streams_table(status: SyncStatus, lang: str) -> tuple[Table, ...]:
@@ -192,6 +216,10 @@ def next_steps(status: SyncStatus, lang: str) -> tuple[str, ...]:
         steps.append(tr(lang, "Run `membershift sync run`."))
     if status.state in ("paused", "stopped"):
         steps.append(tr(lang, "Run `membershift sync resume`."))
+    if status.check.differing:
+        steps.append(
+            tr(lang, "See them in `sync/check-*.json` of the state folder of sync, or run `membershift reconcile rows`.")
+        )
     if status.standing is not None and status.standing.open_letters:
         steps.append(tr(lang, "Run `membershift sync dead-letters list`."))
     if status.standing is not None and status.standing.open_conflicts:

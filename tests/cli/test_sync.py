@@ -246,7 +246,7 @@ def test_dead_letters(
     assert "超出列长度" in capsys.readouterr().out
     assert run(["sync", "dead-letters", "retry", "--config", config, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["executed"], told["found"], told["forward"]) == (False, 1, 1)
+    assert (told["executed"], told["found"], told["left"]) == (False, 2, 0)
     number = int(target.scalar(f"SELECT letter_id FROM {fresh_target.state_schema}.sync_dead_letter WHERE row_key = '7'"))
     assert run(["sync", "dead-letters", "settle", str(number), "999999", "--config", config]) == 2
     assert run(["sync", "dead-letters", "settle", str(number), "--config", config, "--json"]) == 0

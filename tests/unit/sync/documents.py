@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import get_args
 
 from cli.sync_run import RunEnded
 from etl.mapping.sync_rules import MODES, RULES
 from etl.names import SourceTable
 from etl.reconcile.differences import ReconcileResult
+from etl.sync.check_record import CheckPass, CheckStanding
 from etl.sync.conflict_view import ConflictList, Settled, ShownColumn, ShownConflict
 from etl.sync.control import Asked
 from etl.sync.dead_letters import KeptLetter
-from etl.sync.drain import OPEN, DrainResult
+from etl.sync.drain import NOBODY, DrainResult
+from etl.sync.drain_left import OPEN
 from etl.sync.forward.resync import Resynced
 from etl.sync.forward.versions import Way
 from etl.sync.heartbeat import IN_ORDER, Heartbeat, StreamStatus
 from etl.sync.letters import LetterList, SettledLetters
+from etl.sync.mark import DatabaseMark, Mark
 from etl.sync.model import Counts
 from etl.sync.resync import ResyncResult
 from etl.sync.retry import Retried
@@ -48,6 +51,7 @@ QUIET = Standing((TargetStanding("member", "both", 0),), (LegacyStanding(MEMBER,
 BEAT = Heartbeat(7, "host", 60.0, 1.0, (StreamStatus("forward/crm", 400.0, 1.5, "paused"), StreamStatus("reverse", 0.1, 0.0, "")))
 WHY = "; ".join([*(f"{name} 9 ms > 1 ms" for name in MEASURES), "other"])
 HELD = replace(BEAT, streams=(StreamStatus("reverse", 1.0, 0.0, THROTTLED + WHY),), throttle=WHY)
+PASS = CheckPass(AT.replace(tzinfo=UTC), "source/member/crm", "7", 100, 2, 1)
 STATUS = SyncStatus("running", "li", AT, BEAT, (), QUIET)
 CONFLICT = ShownConflict(1, "forward", "member", "7", ("name",), "latest", "target", False, AT, None, None, None)
 
@@ -101,6 +105,9 @@ def statuses(lang: str) -> Iterator[Document]:
         replace(STATUS, heartbeat=replace(old, ended=IN_ORDER)),
         replace(STATUS, heartbeat=replace(old, ended="crm.dbo.Member")),
         replace(STATUS, heartbeat=HELD),
+        replace(STATUS, check=CheckStanding(PASS, None)),
+        replace(STATUS, check=CheckStanding(PASS, replace(PASS, ended=AT.replace(tzinfo=UTC)))),
+        replace(STATUS, check=CheckStanding(None, replace(PASS, differing=0, ended=AT.replace(tzinfo=UTC)))),
     ):
         yield sync_status.status_document(status, lang)
 
@@ -138,12 +145,12 @@ def proofs(lang: str) -> Iterator[Document]:
     for left, found, drained in (({}, compared, True), ({"sale": 2, OPEN: 1}, None, False), ({"sale": 2}, compared, False)):
         seconds = {"stream": 2.0, "comparison": 1.0} if found else {"stream": 60.0}
         for toward in ("target", "source"):
-            yield sync_proofs.drain_document(
-                DrainResult(
-                    drained, "S001", "target" if toward == "target" else "source", AT, left, found, ("sign_in",), seconds
-                ),
-                lang,
+            result = DrainResult(
+                drained, "S001", "target" if toward == "target" else "source", "m1", AT, left, found, ("sign_in",), seconds
             )
+            for held in ("", NOBODY, THROTTLED + WHY):
+                yield sync_proofs.drain_document(replace(result, held=held), lang)
+    yield sync_proofs.mark_document(Mark({"crm": DatabaseMark(None, 7)}, 5), lang)
     yield sync_proofs.verify_document(compared, lang)
     for done in ((), (Resynced(SourceTable.parse(MEMBER), 9, Counts(1), 7),)):
         yield sync_proofs.resync_document(ResyncResult(bool(done), {MEMBER: 9}, done), lang)

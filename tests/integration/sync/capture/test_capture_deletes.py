@@ -9,14 +9,10 @@ import pytest
 
 from etl.errors import RefusedError
 from etl.sync.capture.deletes import deleted_keys, still_gone
-from etl.sync.capture.outbox import count_outbox, forget_outbox, read_outbox
+from etl.sync.capture.outbox import CREATE_OUTBOX, forget_outbox, outbox_pages, require_outbox, waiting_entries
 from etl.sync.capture.requirements import find_future_rows, require_capturable
 from etl.sync.model import KEY
 from tests.integration.sync.capture.conftest import Place
-
-OUTBOX = """CREATE TABLE outbox (id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, table_name VARCHAR(64) NOT NULL,
-    row_key VARCHAR(255) NOT NULL, op CHAR(1) NOT NULL, at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
-    KEY ix_table (table_name))"""
 
 
 def moment(place: Place) -> datetime:
@@ -66,22 +62,33 @@ def test_mariadb_says_that_it_cannot_know(place: Place) -> None:
 
 
 def test_an_outbox_is_drained_by_deleting_what_was_sent(place: Place) -> None:
-    place.execute(OUTBOX)
+    with pytest.raises(RefusedError, match="has no table"):
+        require_outbox(place.connection, place.schema, "outbox")
+    numbered = "AUTO_RANDOM" if place.connection.is_tidb else "AUTO_INCREMENT"
+    place.execute(CREATE_OUTBOX.format(schema=place.schema, outbox="outbox", numbered=numbered))
+    require_outbox(place.connection, place.schema, "outbox")
     entries = ['["A", 1]', '{"line_no": 1, "sale_no": "B"}', '["A", 1]', "nonsense", '["A", "x"]', '["gone", 3]']
     for entry in entries:
         place.execute("INSERT INTO outbox (table_name, row_key, op) VALUES ('line', %s, 'U')", entry)
     place.execute("INSERT INTO outbox (table_name, row_key, op) VALUES ('other', '1', 'U')")
-    batch = read_outbox(place.connection, place.schema, place.table)
+    (batch,) = outbox_pages(place.connection, place.schema, place.table, "outbox")
     assert sorted(batch.rows.rows[KEY]) == ["A\x1f1", "B\x1f1"]
     assert batch.deleted.to_list() == ["gone\x1f3"]
-    assert (len(batch.ids), len(batch.unreadable)) == (4, 2)
+    assert (batch.count, len(batch.ids["A\x1f1"]), len(batch.unreadable)) == (6, 2, 2)
     place.execute("INSERT INTO outbox (table_name, row_key, op) VALUES ('line', '[\"A\", 2]', 'U')")
-    forget_outbox(place.connection, place.schema, (*batch.ids, *batch.unreadable))
-    later = read_outbox(place.connection, place.schema, place.table)
+    forget_outbox(place.connection, place.schema, [*sum(batch.ids.values(), ()), *batch.unreadable], "outbox")
+    (later,) = outbox_pages(place.connection, place.schema, place.table, "outbox")
     assert later.rows.rows[KEY].to_list() == ["A\x1f2"]
-    assert count_outbox(place.connection, place.schema, place.table)[0] == 1
-    forget_outbox(place.connection, place.schema, later.ids)
-    assert read_outbox(place.connection, place.schema, place.table).is_empty
+    assert waiting_entries(place.connection, place.schema, place.table, "outbox") == set(later.ids["A\x1f2"])
+    for sale in range(5):
+        place.execute("INSERT INTO outbox (table_name, row_key, op) VALUES ('line', %s, 'U')", f'["P", {sale}]')
+    pages = list(outbox_pages(place.connection, place.schema, place.table, "outbox", page_entries=2))
+    assert sorted(page.count for page in pages) == [2, 2, 2]  # entries that stay do not stand in the way of others
+    place.execute("DELETE FROM outbox WHERE table_name = 'line'")
+    assert list(outbox_pages(place.connection, place.schema, place.table, "outbox")) == []
+    place.execute("ALTER TABLE outbox DROP INDEX ix_table")
+    with pytest.raises(RefusedError, match="table_name"):
+        require_outbox(place.connection, place.schema, "outbox")
 
 
 def test_a_table_whose_times_or_index_do_not_show_every_write_is_refused(place: Place) -> None:

@@ -36,7 +36,7 @@ def prepared(target_server: TargetServer, tmp_path_factory: pytest.TempPathFacto
     settings = Settings(
         source=SourceSettings(url=SecretStr(server.url), databases=("crm", "pos", "ecom"), retries=1),
         target=target,
-        sync=SyncSettings(match_newcomers=False, poll_s=0.05, check_share=0),
+        sync=SyncSettings(match_newcomers=False, poll_s=0.15, check_share=0),
         state=StateSettings(dir=folder / "state"),
         origin=folder / "membershift.toml",
     )

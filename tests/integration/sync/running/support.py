@@ -91,9 +91,9 @@ class Shop:
         until(lambda: is_lock_free(self.target, state))
 
 
-def until(done: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
+def until(done: Callable[[], bool], patience_s: float = PATIENCE_S, look_s: float = 0.05) -> None:
     """Wait for something. Fails when it does not come."""
     end = time.monotonic() + patience_s
     while not done():
         assert time.monotonic() < end, "it did not come in time"
-        time.sleep(0.05)
+        time.sleep(look_s)

@@ -14,7 +14,7 @@ import polars as pl
 from etl.settings import TargetSettings
 from etl.sync.capture.deletes import deleted_keys, still_gone
 from etl.sync.capture.marks import mark_in_step, marking
-from etl.sync.capture.outbox import forget_outbox, read_outbox
+from etl.sync.capture.outbox import forget_outbox, outbox_pages
 from etl.sync.capture.rows import SYNCED_AT, UPDATED_AT
 from etl.sync.capture.scan import scan_dirty
 from etl.sync.capture.sweep import sweep_dirty
@@ -180,11 +180,11 @@ class Loop:
         """Keys that the application noted: MariaDB."""
         if self.reads.is_tidb:
             return
-        while not (batch := read_outbox(self.reads, self.schema, self.table, 50)).is_empty:
+        for batch in outbox_pages(self.reads, self.schema, self.table, "outbox", page_entries=50):
             self.point()
             self.forget(batch.deleted.to_list())
             self.point()
-            forget_outbox(self.reads, self.schema, batch.ids)
+            forget_outbox(self.reads, self.schema, [number for numbers in batch.ids.values() for number in numbers], "outbox")
 
     def forget(self, keys: list[str]) -> None:
         """Delete on the other side."""
