@@ -234,7 +234,9 @@ def reverse_loop(running: Running, plan: SyncPlan, source: Source) -> None:
                 return Done(delete_round(sync), None)
             if time.monotonic() - sync.last_tail >= running.settings.sync.tail_s:
                 running.stats.add(REVERSE, tail_round(sync))
-            return Done(outbox_round(sync) | reverse_round(sync), sync.behind_s)
+            noted = outbox_round(sync)
+            counts = noted | reverse_round(sync)
+            return Done(counts, None if any(one.held for one in noted.values()) else sync.behind_s)
 
         try:
             yield one_round

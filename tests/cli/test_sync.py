@@ -17,7 +17,7 @@ from cli.app import run
 from etl.settings import TargetSettings
 from etl.sync.conflicts import FoundConflict, write_conflicts
 from etl.sync.dead_letters import write_dead_letters
-from etl.sync.heartbeat import HEARTBEAT, heartbeat_text, write_heartbeat
+from etl.sync.heartbeat import HEARTBEAT, IN_ORDER, heartbeat_text, write_heartbeat
 from etl.sync.model import DeadLetter
 from etl.sync.state import STATE, read_state, write_control
 from etl.sync.stats import StreamView
@@ -118,6 +118,42 @@ def test_a_process_that_is_alive_one_that_is_silent_and_none(
     assert "没有进程在运行" in capsys.readouterr().out
     assert run(["sync", "status", "--config", config, "--json"]) == 6
     assert json.loads(capsys.readouterr().out)["heartbeat"]["pid"] == 4711
+
+
+def test_a_process_that_ended_in_order_is_not_looked_for(
+    config: str, fresh_target: TargetSettings, target: BulkConnection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = fresh_target.state_schema
+    write_control(target, state, STATE, "running", "li")
+    write_heartbeat(target, state, heartbeat_text([], 4711, "till-1", 60.0, ended=IN_ORDER))
+    assert run(["sync", "status", "--config", config]) == 0
+    assert "ended in order at 20" in capsys.readouterr().out
+    write_heartbeat(target, state, heartbeat_text([], 4711, "till-1", 60.0, ended="The source has forgotten changes."))
+    assert run(["sync", "status", "--config", config]) == 6
+    assert "The source has forgotten changes." in capsys.readouterr().out
+
+
+def test_many_streams_that_wait_are_all_told(
+    config: str, fresh_target: TargetSettings, target: BulkConnection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """More than one row of sync_control holds, and fewer again afterwards."""
+    state = fresh_target.state_schema
+    write_control(target, state, STATE, "running", "li")
+    why = "throttled: source load 92 % > 80 %; file throttle"
+    views = [StreamView(f"forward/database{number}", 0.2, 1.0, 9, why, {}) for number in range(12)]
+    for some in (views, views[:1]):
+        write_heartbeat(target, state, heartbeat_text(some, 4711, "till-1", 60.0, throttle=why.removeprefix("throttled: ")))
+        assert run(["sync", "status", "--config", config, "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert [(one["name"], one["waiting"]) for one in told["heartbeat"]["streams"]] == [(one.name, why) for one in some]
+    assert run(["sync", "status", "--config", config]) == 0
+    assert "held back: source load 92 % > 80 %" in capsys.readouterr().out
+
+
+def test_a_mark_that_is_none_is_refused_before_anything_is_asked(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["sync", "drain", "--store", "S001", "--until", "m1,at=5", "--config", config]) == 2
+    assert "membershift sync mark" in capsys.readouterr().err
+    assert run(["sync", "mark", "--config", config]) == 4  # the source is away
 
 
 def test_dirty_rows_are_counted_while_the_source_is_away(

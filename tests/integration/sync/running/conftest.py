@@ -13,6 +13,7 @@ from etl.load.run import run_load
 from etl.progress import Silent
 from etl.settings import Settings, SourceSettings, StateSettings, SyncSettings, TargetSettings
 from etl.stage.run import StageRequest, run_stage
+from etl.sync import run
 from etl.sync.start import start_sync
 from etl.target.connect import connect_bulk
 from fixtures.data.fill import create_legacy_tables, fill_legacy
@@ -56,6 +57,7 @@ def prepared(target_server: TargetServer, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture
-def shop(prepared: Shop) -> Shop:
-    """Both sides, for a test to write to."""
+def shop(prepared: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """Both sides, for a test to write to. What people ask of sync is looked for more often, so that it ends sooner."""
+    monkeypatch.setattr(run, "HEARTBEAT_S", 0.2)
     return prepared

@@ -70,7 +70,7 @@ def test_a_throttle_that_holds_it_is_named(shop: Shop) -> None:
         try:
             until(lambda: drain_store(shop.settings, DrainRequest("nowhere", "target", 0.2), Silent()).held.startswith(THROTTLED))
             sell(shop, store)
-            held = drain_store(shop.settings, DrainRequest(store, "target", 3.0), Silent())
+            held = drain_store(shop.settings, DrainRequest(store, "target", 1.0), Silent())
             assert not held.drained
             assert held.held == f"{THROTTLED}file throttle"
             assert held.left == {"pos.dbo.Sale": 1}
