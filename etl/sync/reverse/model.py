@@ -49,7 +49,7 @@ class Reversed:
     connection, a pending change of somebody else); the row stays dirty. `settled`: columns whose base becomes the target's value,
     of rows in `done` and `held`. `echoes`: values that the legacy type holds more coarsely than the target (times), an offset it
     had to be given, and CLOCK: the target should take them, and base with it. `returned`: totals of counters by column (R of the
-    member). `row_versions`: what each write produced, on tables without Change Tracking: legacy key to rowversion.
+    member).
     """
 
     done: set[str] = field(default_factory=set)
@@ -60,7 +60,6 @@ class Reversed:
     echoes: dict[str, dict[str, Any]] = field(default_factory=dict)
     unplaced: dict[str, dict[str, Any]] = field(default_factory=dict)
     returned: dict[str, dict[str, Decimal]] = field(default_factory=dict)
-    row_versions: dict[SourceTable, dict[str, bytes]] = field(default_factory=dict)
     written: int = 0
     inserted: int = 0
     unchanged: int = 0

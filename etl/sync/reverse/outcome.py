@@ -72,5 +72,3 @@ def tell(
         result.written += sent and at not in fresh
         result.unchanged += not sent
         result.born += decision.new and batch.members is not None
-    for table, versions in done.row_versions.items():
-        result.row_versions.setdefault(table, {}).update(versions)

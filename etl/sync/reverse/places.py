@@ -23,9 +23,10 @@ from etl.sync.reverse.inverse import PartInverse
 AT: Final = "__at"
 """Which row of the batch: its place in the frame."""
 
-LOCKED: Final = "WITH (UPDLOCK, ROWLOCK, READPAST, READCOMMITTEDLOCK)"
+LOCKED: Final = "WITH (UPDLOCK, READPAST, READCOMMITTEDLOCK)"
 """Rows that somebody else holds are passed over, and left for later: one that is held for minutes stops no other. Where a
-database reads committed snapshots, READPAST is refused without READCOMMITTEDLOCK."""
+database reads committed snapshots, READPAST is refused without READCOMMITTEDLOCK, and that is refused beside ROWLOCK: a table
+takes one hint of granularity ("Table Hints", Remarks)."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ __all__ = ["delete_rows", "reverse_rows"]
 
 LOCK_NUMBERS: Final = frozenset({1205, 1222, 3960})
 DUPLICATE_KEYS: Final = frozenset({2601, 2627})
+OUTPUT_REFUSED: Final = 334
+"""The table has triggers that the login may not see: its rows are numbered one by one, as those of others with triggers."""
 UNREACHABLE: Final = frozenset({20002, 20008, 20009, 20012, 20013, 20014})
 """There is no server: nothing can be done until there is one."""
 
@@ -135,6 +137,9 @@ def send(page: Page, rows: pl.DataFrame, result: Reversed, *, again: bool = True
             result.later.update(dict.fromkeys(rows[KEY], "lost" if is_lost(error) else "locked"))
         elif error.number in CAUSES:
             raise
+        elif error.number == OUTPUT_REFUSED and again:
+            page.context.triggers.update(dict.fromkeys((part.part.source for part in page.table.plan.parts), True))
+            send(page, rows, result, again=False, wait_ms=wait_ms)
         elif error.number in DUPLICATE_KEYS and again:
             send(page, rows, result, again=False, wait_ms=wait_ms)
         elif rows.height > 1:

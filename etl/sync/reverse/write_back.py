@@ -11,14 +11,11 @@ from decimal import Decimal
 from typing import Any, Final
 
 import polars as pl
-import pyarrow as pa
 
-from etl.names import SourceTable, bracket
-from etl.reconcile.by_key import key_condition
-from etl.reconcile.plan import PartPlan, decode_keys, encode_keys
+from etl.names import bracket
+from etl.reconcile.plan import encode_keys
 from etl.source.catalog import Column, Table
 from etl.source.connect import Source
-from etl.source.extract import canonical_schema, select_list
 from etl.source.session import PlainSession
 from etl.sync.model import KEY
 from etl.sync.reverse import statements
@@ -32,7 +29,6 @@ from etl.sync.reverse.model import ReverseContext
 from etl.sync.reverse.statements import TEXT, Row
 
 TRIGGERS: Final = "SELECT COUNT(*) FROM {database}.sys.triggers WHERE parent_id = OBJECT_ID(N'{table}') AND is_disabled = 0"
-VERSION: Final = "__version"
 
 
 @dataclass
@@ -41,7 +37,6 @@ class WriteResult:
 
     updated: int = 0
     inserted: dict[tuple[int, int], str] = field(default_factory=dict)
-    row_versions: dict[SourceTable, dict[str, bytes]] = field(default_factory=dict)
 
 
 @contextmanager
@@ -62,7 +57,6 @@ def write_batch(
     result = WriteResult()
     closing: list[str] = []
     for number, written in enumerate(made.written):
-        touched: list[int] = []
         table = context.plan.legacy(written.place.part)
         rows = [row for row, at in enumerate(written.place.at) if int(at) in decisions and int(at) not in made.dead]
         if written.place.new:
@@ -72,9 +66,6 @@ def write_batch(
             result.updated += len(touched)
             if updates:
                 session.execute("; ".join(updates))
-        keys = encode_keys(written.frame.select(written.place.part.part.key))
-        changed = [result.inserted[number, int(written.place.at[row])] for row in rows] if written.place.new else []
-        note_versions(session, table, written.place.part, changed or [keys[row] for row in touched], result)
         closing += counter_statements(made, decisions, number, written, rows, result)
     session.execute("; ".join([*closing, "COMMIT TRAN"]))
     return result
@@ -212,21 +203,3 @@ def counter_statements(
     return [
         statement for column, some in gained.items() for statement in add_returned(part.source.database, part.name, column, some)
     ]
-
-
-def note_versions(session: PlainSession, table: Table, part: PartPlan, keys: Sequence[str], result: WriteResult) -> None:
-    """Without Change Tracking forward knows our writes by the rowversion that they left."""
-    column = next((column.name for column in table.columns if column.is_rowversion), None)
-    if table.change_tracking or column is None or not keys:
-        return
-    wanted = decode_keys(pl.Series(list(keys)), part.key_schema)
-    fields = [field for field in canonical_schema(part.table) if field.name in wanted.columns]
-    schema = pa.schema([*fields, pa.field(VERSION, pa.large_binary())])
-    names = ", ".join(
-        f"{item.expression} AS {bracket(item.name)}" for item in select_list(part.table) if item.name in wanted.columns
-    )
-    source = f"FROM {table.name.quoted} WHERE {key_condition(part.table, wanted)}"
-    batches = list(session.arrow_batches(f"SELECT {names}, CONVERT(binary(8), {bracket(column)}) AS {VERSION} {source}", schema))
-    rows = pl.DataFrame(pl.from_arrow(pa.Table.from_batches(batches, schema)))
-    versions = zip(encode_keys(rows.select(part.part.key)), rows[VERSION], strict=True)
-    result.row_versions.setdefault(table.name, {}).update(versions)

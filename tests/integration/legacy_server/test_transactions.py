@@ -93,6 +93,14 @@ def test_updlock_keeps_what_was_read_and_readpast_passes_over_it(legacy: LegacyS
     rows(sql, "UPDATE dbo.Item SET Sold = 1 WHERE Code = 'a'")
 
 
+def test_two_hints_of_one_kind_are_refused(sql: Any) -> None:
+    """A table takes one hint of granularity, READCOMMITTEDLOCK among them, and one of isolation."""
+    for hints in ("ROWLOCK, READCOMMITTEDLOCK", "HOLDLOCK, REPEATABLEREAD"):
+        assert error_number(sql, f"SELECT Code FROM dbo.Item WITH (UPDLOCK, {hints})") == 1047
+    assert rows(sql, "SELECT Code FROM dbo.Item WITH (UPDLOCK, READPAST, READCOMMITTEDLOCK)") == []
+    assert rows(sql, "SELECT Code FROM dbo.Item WITH (UPDLOCK, HOLDLOCK, ROWLOCK)") == []
+
+
 def test_min_active_rowversion_stays_below_what_is_not_committed(legacy: LegacyServer, home: str, sql: Any) -> None:
     rows(sql, "INSERT INTO dbo.Item (Code) VALUES ('a')")
     with plain(legacy, home, autocommit=False) as writer:

@@ -88,7 +88,7 @@ class Bridge:
             result = reverse_rows(context, dirty, bases if table.rules.mode == "both" else {})
             if note:
                 self.mark(name, dirty.rows, result, bases)
-            for part in ("done", "held", "later", "settled", "echoes", "unplaced", "returned", "row_versions"):
+            for part in ("done", "held", "later", "settled", "echoes", "unplaced", "returned"):
                 getattr(total, part).update(getattr(result, part))
             total.dead += result.dead
             for part in ("written", "inserted", "unchanged", "born"):

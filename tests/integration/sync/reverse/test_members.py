@@ -243,21 +243,6 @@ def test_a_locked_row_waits_and_stops_no_other(bridge: Bridge) -> None:
     assert bridge.bring("member").done == {str(locked)}
 
 
-def test_without_change_tracking_the_rowversion_of_each_write_is_told(bridge: Bridge) -> None:
-    member = single(bridge, "pos", 2)
-    table = next(part.part.source for part in bridge.plan.table("member").plan.parts if part.part.name == "member/pos")
-    described = bridge.plan.catalog.tables[table]
-    object.__setattr__(described, "change_tracking", False)
-    try:
-        bridge.target("UPDATE member SET address = '广州路4号' WHERE member_id = %s", member)
-        result = bridge.bring("member")
-    finally:
-        object.__setattr__(described, "change_tracking", True)
-    (card,) = (one for _, one in bridge.target("SELECT source, source_id FROM member_source WHERE member_id = %s", member))
-    rows = bridge.legacy(f"SELECT CONVERT(binary(8), RowVer) FROM pos.dbo.PosMember WHERE CardNo = '{card}'")
-    assert result.row_versions == {table: {card: rows[0][0]}}
-
-
 def test_consents_go_both_ways(bridge: Bridge) -> None:
     member, new = single(bridge, "crm", 8), bridge.own_id()
     bridge.target("INSERT INTO consent (consent_id, member_id, kind, granted, source, granted_at, evidence) "
