@@ -10,25 +10,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
 from etl.load.sql import name_list, places, sql
-from etl.names import SourceTable, backtick
+from etl.names import SourceTable
 from etl.reconcile.merged import Survive, read_survive
-from etl.reconcile.plan import decode_keys
 from etl.settings import Settings
 from etl.source.connect import Source
-from etl.sync.base import RowBase, read_bases, write_bases
-from etl.sync.capture.marks import mark_in_step, marking
-from etl.sync.capture.rows import MOMENT, UPDATED_AT, key_types, microseconds
-from etl.sync.capture.scan import scan_dirty, tables_with_dirty_rows
+from etl.sync.base import RowBase, read_bases
+from etl.sync.capture.rows import DIRTY, MOMENT, UPDATED_AT, key_types, microseconds
+from etl.sync.capture.scan import scan_dirty, tables_with_rows
 from etl.sync.capture.sweep import sweep_dirty
 from etl.sync.capture.tail import SentImages, tail_pass
 from etl.sync.capture.watermark import low_watermark
-from etl.sync.dead_letters import settle_dead_letters, write_dead_letters
-from etl.sync.digest import digest, pack
+from etl.sync.digest import pack
 from etl.sync.forward.context import never
 from etl.sync.model import KEY, Counts, DirtyRows
 from etl.sync.plan import SyncPlan, SyncTable
@@ -36,6 +33,7 @@ from etl.sync.reverse.locate import GONE
 from etl.sync.reverse.model import ReverseContext, Reversed
 from etl.sync.reverse.round import reverse_rows
 from etl.sync.reverse_letters import settle_moot
+from etl.sync.reverse_notes import note_sent
 from etl.sync.state import forward_name, read_positions, reverse_name, write_position
 from etl.target.bulk import BulkConnection
 from etl.target.connect import connect_bulk
@@ -50,7 +48,8 @@ NOTE_S: Final = 5.0
 @dataclass
 class ReverseSync:
     """Of one thread. `scan`, `mark` and `sweeper` are connections of their own: pages are read on one while rows are marked on
-    another. `watermarks`: how far each table is, in microseconds since 1970 (UTC). `sent_keys`: what was sent since deletes were
+    another. `watermarks`: how far each table is, in microseconds since 1970 (UTC). `sent`: what was sent of each, `found_equal`:
+    what the tail pass need not compare again. `sent_keys`: what was sent since deletes were
     looked for last: a row inserted, sent and deleted in between is there at neither time. `enough`: asked between pages, whether
     the round shall leave the rest to the next one (etl/sync/throttle.py). `behind_s`: how old the oldest row is that the last
     round left for later, 0 where it left none."""
@@ -64,6 +63,7 @@ class ReverseSync:
     survive: Survive
     watermarks: dict[str, int] = field(default_factory=dict)
     sent: dict[str, SentImages] = field(default_factory=dict)
+    found_equal: dict[str, SentImages] = field(default_factory=dict)
     sent_keys: dict[str, set[str]] = field(default_factory=dict)
     last_tail: float = 0.0
     noted_at: float = 0.0
@@ -106,7 +106,7 @@ def reverse_round(sync: ReverseSync) -> dict[str, Counts]:
     """Everything that changed since the last round, table by table, parents first. The watermark comes first, and counts only
     once all of its rows are through."""
     low = low_watermark(sync.scan)
-    dirty = tables_with_dirty_rows(sync.scan, sync.plan.schema, sync.watermarks, sync.scanned)
+    dirty = tables_with_rows(sync.scan, sync.plan.schema, sync.watermarks, sync.scanned)
     context = reverse_context(sync) if dirty else None
     counts: dict[str, Counts] = {}
     oldest = now = microseconds(low.now)
@@ -126,17 +126,22 @@ def reverse_round(sync: ReverseSync) -> dict[str, Counts]:
 
 def tail_round(sync: ReverseSync) -> dict[str, Counts]:
     """Rows written twice within one microsecond, whose second image was not sent."""
-    context = reverse_context(sync)
     low = low_watermark(sync.scan)
     since = sync.tail_since
+    held = [table for table in sync.scanned if table.rules.mode == "both" or not sync.sent[table.name].is_empty]
+    touched = tables_with_rows(sync.sweeper, sync.plan.schema, dict.fromkeys(sync.watermarks, since), held, f"NOT {DIRTY}")
     counts: dict[str, Counts] = {}
-    for table in sync.scanned:
+    for table in touched:
+        sent, equal = sync.sent[table.name], sync.found_equal.setdefault(table.name, SentImages())
         known = partial(packed_bases, sync, table) if table.rules.mode == "both" else None
-        pages = tail_pass(sync.sweeper, sync.plan.schema, table, since, sync.sent[table.name], known)
-        counts[table.name], waiting = carry_over(sync, context, table, list(pages))
-        if waiting == CUT_SHORT:
-            return counts
-        sync.sent[table.name].forget(since)
+        pages = tail_pass(sync.sweeper, sync.plan.schema, table, since, sent, known, found_equal=equal)
+        if again := list(pages):
+            counts[table.name], waiting = carry_over(sync, reverse_context(sync), table, again)
+            if waiting == CUT_SHORT:
+                return counts
+    for images in (*sync.sent.values(), *sync.found_equal.values()):
+        if not images.is_empty:
+            images.forget(since)
     sync.tail_since = low.advance(since)
     sync.last_tail = time.monotonic()
     return counts
@@ -194,7 +199,7 @@ def send_page(sync: ReverseSync, context: ReverseContext, table: SyncTable, foun
     page, bases = with_bases(sync, table, replace(found, rows=fresh))
     result = reverse_rows(context, page, bases)
     result.done |= set(found.rows[KEY]) - set(fresh[KEY])  # sent before, and locked when they were to be marked
-    marked = note_sent(sync, table, found, bases, result)
+    marked = note_sent(sync.mark, sync.plan, table, found, bases, result)
     sync.sent[table.name].remember(table, page.rows.filter(pl.col(KEY).is_in(list(result.done))))
     sync.sent_keys.setdefault(table.name, set()).update(result.done)
     count(counts, result)
@@ -230,85 +235,6 @@ def read_times(sync: ReverseSync, table: SyncTable, page: DirtyRows) -> pl.DataF
         )
         frames += sync.mark.read_frame(statement, types, [value for row in some.iter_rows() for value in row])
     return pl.concat(frames)
-
-
-def note_sent(sync: ReverseSync, table: SyncTable, page: DirtyRows, bases: Mapping[str, RowBase], result: Reversed) -> list[str]:
-    """One target transaction: marks, values that the legacy side holds more coarsely, bases, dead letters. Rows are locked before
-    their bases, as forward does. Returns the keys that were marked."""
-    state = sync.plan.state_schema
-    done = page.rows.filter(pl.col(KEY).is_in(list(result.done)))
-    marked: list[str] = []
-    with marking(sync.mark):
-        if not done.is_empty():
-            marked = mark_in_step(sync.mark, sync.plan.schema, table, done.select(KEY, UPDATED_AT))
-        taken = take_echoes(sync, table, page, result)
-        if table.rules.mode == "both":
-            note_bases(sync, table, page, bases, result, taken)
-        write_dead_letters(sync.mark, state, result.dead)
-        if result.done:
-            for part in table.plan.parts:
-                settle_dead_letters(sync.mark, state, "reverse", part.part.name, result.done)
-    return marked
-
-
-def take_echoes(sync: ReverseSync, table: SyncTable, page: DirtyRows, result: Reversed) -> set[str]:
-    """Write what the legacy type made of a value back to the row it came from, unless the row changed since. Returns the keys."""
-    taken: set[str] = set()
-    if not result.echoes:
-        return taken
-    rows = page.rows.filter(pl.col(KEY).is_in(list(result.echoes)))
-    keys = decode_keys(rows[KEY], key_types(table))
-    same_row = " AND ".join(f"{backtick(name)} = %s" for name in table.plan.key)
-    for key, updated_at, values in zip(rows[KEY], rows[UPDATED_AT], keys.iter_rows(), strict=True):
-        echo = result.echoes[key]
-        statement = sql(
-            "UPDATE {schema}.{table} SET {columns}, updated_at = updated_at WHERE {same_row} AND updated_at = %s",
-            {"schema": sync.plan.schema, "table": table.name},
-            columns=", ".join(f"{backtick(name)} = %s" for name in echo),
-            same_row=same_row,
-        )
-        sync.mark.execute(statement, (*echo.values(), *values, updated_at))
-        if is_still(sync, table, values, updated_at):
-            taken.add(key)
-    return taken
-
-
-def is_still(sync: ReverseSync, table: SyncTable, key: tuple[Any, ...], updated_at: object) -> bool:
-    """Whether the row has this time: an UPDATE that changes nothing counts no row."""
-    statement = sql(
-        "SELECT 1 FROM {schema}.{table} WHERE ({key}) = ({values}) AND updated_at = %s",
-        {"schema": sync.plan.schema, "table": table.name},
-        key=name_list(table.plan.key),
-        values=places(len(key)),
-    )
-    return bool(sync.mark.query(statement, (*key, updated_at)))
-
-
-def note_bases(
-    sync: ReverseSync,
-    table: SyncTable,
-    page: DirtyRows,
-    bases: Mapping[str, RowBase],
-    result: Reversed,
-    taken: set[str],
-) -> None:
-    """What both sides have in common now, unless forward has moved it since the page was read: then forward knows better."""
-    state, keys = sync.plan.state_schema, set(result.settled)
-    now = read_bases(sync.mark, state, table.name, table.kept, keys, lock=True)
-    changed: dict[str, RowBase] = {}
-    for row in page.rows.filter(pl.col(KEY).is_in(list(keys))).iter_rows(named=True):
-        key = row[KEY]
-        read, standing = bases.get(key, RowBase({})), now.get(key, RowBase({}))
-        hashes = dict(standing.hashes)
-        # What was sent is there as the legacy type holds it, also where the target's row changed meanwhile and could not take it.
-        echo = {name: value for name, value in result.echoes.get(key, {}).items() if key in taken or name in result.settled[key]}
-        unplaced = result.unplaced.get(key, {})
-        for column in {*result.settled[key], *echo, *unplaced}:
-            if column in table.kept and standing.hashes.get(column) == read.hashes.get(column):
-                hashes[column] = digest({**row, **unplaced, **echo}[column])
-        if hashes != standing.hashes or key not in now:
-            changed[key] = replace(standing, hashes=hashes)
-    write_bases(sync.mark, state, table.name, table.kept, changed)
 
 
 def note_watermarks(sync: ReverseSync) -> None:

@@ -40,6 +40,8 @@ from etl.target.errors import ServerError as TargetServerError
 
 REVERSE: Final = "reverse"
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0
+CALM_AFTER_S, CALM_POLL_S = 60.0, 0.5
+"""A stream that found nothing for so long looks less often."""
 
 
 @dataclass(frozen=True)
@@ -249,6 +251,7 @@ def reverse_loop(running: Running, plan: SyncPlan, source: Source) -> None:
 def loop(running: Running, pace: Pace, opened: Callable[[], AbstractContextManager[Round]]) -> None:
     """Rounds until the end, as the throttle allows; after a passing failure everything is opened again."""
     name, poll_s, pause = pace.stream, running.settings.sync.poll_s, FIRST_PAUSE_S
+    busy_at = time.monotonic()
     while not running.end.is_set():
         try:
             with opened() as one_round:
@@ -268,8 +271,10 @@ def loop(running: Running, pace: Pace, opened: Callable[[], AbstractContextManag
                         running.stats.through(name, pace.began - done.behind_s)
                     if idle:
                         running.stats.idle(name, pace.began)
-                        running.end.wait(poll_s)
+                        calm = time.monotonic() - busy_at > CALM_AFTER_S
+                        running.end.wait(max(poll_s, CALM_POLL_S) if calm else poll_s)
                     else:
+                        busy_at = time.monotonic()
                         pace.rest_after()
         except OpsError as error:
             if not passing(error):

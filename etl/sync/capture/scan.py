@@ -58,18 +58,19 @@ def page_end(
     return None if found is None else moment(microseconds(found))
 
 
-def tables_with_dirty_rows(
-    connection: BulkConnection, schema: str, since_us: Mapping[str, int], tables: Iterable[SyncTable]
+def tables_with_rows(
+    connection: BulkConnection, schema: str, since_us: Mapping[str, int], tables: Iterable[SyncTable], which: str = DIRTY
 ) -> tuple[SyncTable, ...]:
-    """Which of the tables have a dirty row at or after their watermark, asked in one statement: what a quiet round costs.
+    """Which of the tables have a dirty row (or what `which` says) at or after their watermark, asked in one statement: what a
+    quiet round costs.
 
     Raises ServerError.
     """
     asked = tuple(tables)
     if not asked:
         return ()
-    one = "EXISTS (SELECT 1 FROM {schema}.{table} FORCE INDEX ({index}) WHERE updated_at >= %s AND {dirty})"
-    questions = ", ".join(sql(one, names_of(schema, table), dirty=DIRTY) for table in asked)
+    one = "EXISTS (SELECT 1 FROM {schema}.{table} FORCE INDEX ({index}) WHERE updated_at >= %s AND {which})"
+    questions = ", ".join(sql(one, names_of(schema, table), which=which) for table in asked)
     answers = connection.query(f"SELECT {questions}", tuple(moment(since_us[table.name]) for table in asked))[0]
     return tuple(table for table, answer in zip(asked, answers, strict=True) if int(answer))
 

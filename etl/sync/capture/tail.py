@@ -52,12 +52,22 @@ class SentImages:
         held = images(table, rows).join(known, on=list(REMEMBERED), how="left", maintain_order="left")
         return rows.filter(held["__known"].is_null())
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is remembered."""
+        return not self._newer and self._settled.is_empty()
+
     def settle(self) -> pl.DataFrame:
         """KEY, updated_at and image of what is remembered: the last of each key."""
         if self._newer:
             joined = pl.concat([self._settled, *self._newer]).unique(KEY, keep="last", maintain_order=True)
             self._settled, self._newer, self._waiting = joined.tail(self.limit), [], 0
         return self._settled
+
+    def times(self) -> tuple[int, int]:
+        """The first and the last time of what is remembered, in microseconds since 1970 (UTC)."""
+        at = self.settle()[UPDATED_AT].to_physical()
+        return int(at.min()), int(at.max())  # type: ignore[arg-type]  # integers have integers as ends
 
     def forget(self, before_us: int) -> None:
         """Rows whose time no statement under way has any more."""
@@ -77,21 +87,30 @@ def tail_pass(
     sent: SentImages,
     bases: Bases | None = None,
     page_rows: int = 20_000,
+    found_equal: SentImages | None = None,
 ) -> Iterator[DirtyRows]:
     """Rows with updated_at >= `since_us` that are in step and whose image is not what was sent: to be sent again as they are.
 
     `since_us` is the watermark that held before the last pass began; take the new one before this pass, and `sent.forget` it
     after. Rows that are not remembered (sent before a restart, or written by forward) are held against `bases` where the caller
-    gives it, else passed over. Raises ServerError.
+    gives it, else passed over, and not even read. `found_equal` remembers those that were found equal, so that the passes after
+    this one need no base of them; `forget` there too. Raises ServerError.
     """
-    statement = select_rows(schema, table, f"{UPDATED_AT} >= %s AND NOT {DIRTY}")
-    for page in read_pages(connection, statement, table, (moment(since_us),), page_rows):
-        again = differing(table, page.rows, sent, bases)
+    condition, times = f"{UPDATED_AT} >= %s AND NOT {DIRTY}", [moment(since_us)]
+    if bases is None:
+        if sent.is_empty:
+            return
+        first, last = sent.times()
+        condition, times = f"{condition} AND {UPDATED_AT} <= %s", [moment(max(since_us, first)), moment(last)]
+    for page in read_pages(connection, select_rows(schema, table, condition), table, times, page_rows):
+        again = differing(table, page.rows, sent, bases, found_equal)
         if not again.is_empty():
             yield DirtyRows(table, again, page.captured_at)
 
 
-def differing(table: SyncTable, rows: pl.DataFrame, sent: SentImages, bases: Bases | None) -> pl.DataFrame:
+def differing(
+    table: SyncTable, rows: pl.DataFrame, sent: SentImages, bases: Bases | None, found_equal: SentImages | None
+) -> pl.DataFrame:
     """Those of `rows` that are not as they were sent."""
     known = sent.settle().rename({IMAGE: "__sent", UPDATED_AT: "__sent_at"})
     held = images(table, rows).join(known, on=KEY, how="left", maintain_order="left")
@@ -99,7 +118,11 @@ def differing(table: SyncTable, rows: pl.DataFrame, sent: SentImages, bases: Bas
     other = (same_time & (held[IMAGE] != held["__sent"])).fill_null(False)
     if bases is not None:
         unknown = ~same_time.fill_null(False)
+        if found_equal is not None:
+            unknown = unknown & rows[KEY].is_in(found_equal.not_sent(table, rows.filter(unknown))[KEY].implode())
         other = other | unlike_bases(table, rows, unknown, bases)
+        if found_equal is not None:
+            found_equal.remember(table, rows.filter(unknown & ~other))
     return rows.filter(other)
 
 

@@ -16,6 +16,7 @@ from etl.settings import Settings
 from etl.source.connect import Source
 from etl.sync.dead_letters import parts_with_letters
 from etl.sync.forward.sessions import Sessions
+from etl.sync.forward.versions import Head
 from etl.sync.plan import SyncPlan
 from etl.target.bulk import BulkConnection
 
@@ -63,7 +64,8 @@ class ForwardContext:
     by legacy table, where the mapping does not. `unique_keys`: of each target table, the primary key first. `looked`: when tables
     without anything better, and dead letters, were looked at last (time.monotonic). `put_off`: how often rows had to wait
     (later_changes.py). `left`: tables with more changes than the last round took. `open_letters`: parts that have dead letters.
-    `enough`: asked between pages, whether the round shall leave the rest to the next one (etl/sync/throttle.py)."""
+    `quiet`: the versions of databases that had nothing to do in their last round (quiet.py). `enough`: asked between pages,
+    whether the round shall leave the rest to the next one (etl/sync/throttle.py)."""
 
     settings: Settings
     plan: SyncPlan
@@ -80,6 +82,7 @@ class ForwardContext:
     enough: Callable[[], bool] = never
     left: set[SourceTable] = field(default_factory=set)
     open_letters: set[str] = field(default_factory=set)
+    quiet: dict[str, Head] = field(default_factory=dict)
 
     def close(self) -> None:
         """Let go of the sessions with the source."""

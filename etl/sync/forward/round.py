@@ -22,6 +22,7 @@ from etl.sync.forward.context import ForwardContext
 from etl.sync.forward.deletes import delete_missing
 from etl.sync.forward.live_schema import check_schema, explaining
 from etl.sync.forward.positions import Reached, move, reached_of, shape_of
+from etl.sync.forward.quiet import is_through, still_quiet
 from etl.sync.forward.restored import check_fork
 from etl.sync.forward.spans import Span, open_span
 from etl.sync.forward.try_again import try_letters_again
@@ -53,6 +54,9 @@ def forward_round(context: ForwardContext, database: str) -> dict[str, Counts]:
     done: dict[str, Counts] = {}
     idle: list[tuple[Reached, Reached]] = []
     context.left.clear()
+    if still_quiet(context.sessions, database, context.quiet.get(database), context.looked):
+        return done
+    context.quiet.pop(database, None)
     check_schema(context, database)
     with explaining(context, database), context.sessions.at_now(database) as snapshot:
         check_fork(context, snapshot, database)
@@ -71,6 +75,8 @@ def forward_round(context: ForwardContext, database: str) -> dict[str, Counts]:
             if not legacy.tracked:
                 compare_when_due(context, snapshot, head, legacy, done)
         try_letters_again(context, snapshot.session, head, database, done)
+    if is_through(head, [(legacy.reached, legacy.tracked) for legacy in tables]):
+        context.quiet[database] = head
     return done
 
 

@@ -42,16 +42,22 @@ class Sessions:
         finally:
             self._busy.discard(database)
 
-    def live(self, database: str) -> Session:
-        """A connection that sees what is committed at each read, whatever the snapshots see. Raises ServerError."""
-        if database in self._live:
+    def live(self, database: str, *, sure: bool = True) -> Session:
+        """A connection that sees what is committed at each read, whatever the snapshots see; `sure`: one that answers, so that it
+        may be lost no earlier than just now. Raises ServerError."""
+        if sure and database in self._live:
             try:
                 self._live[database].query("SELECT 1")
             except SourceError:
-                self._live.pop(database).close()
+                self.forget_live(database)
         if database not in self._live:
             self._live[database] = self.source.retrying(lambda: self.source.open_bulk(database))
         return self._live[database]
+
+    def forget_live(self, database: str) -> None:
+        """Close the connection that `live` gave, which is broken."""
+        if database in self._live:
+            self._live.pop(database).close()
 
     def close(self) -> None:
         """Close all of them."""

@@ -41,6 +41,20 @@ def read_head(session: Session) -> Head:
         "SELECT CHANGE_TRACKING_CURRENT_VERSION(), OBJECT_ID(N'[dbo].[membershift_row]', N'U'), "
         "OBJECT_ID(N'[dbo].[membershift_counter]', N'U')"
     )
+    return head_of(tracking, row_version, born, counted)
+
+
+def read_head_at_once(session: Session) -> Head:
+    """The same in one question, for a session without a transaction: only to be held against another one."""
+    ((tracking, row_version, born, counted),) = session.query(
+        "SELECT CHANGE_TRACKING_CURRENT_VERSION(), CONVERT(bigint, MIN_ACTIVE_ROWVERSION()), "
+        "OBJECT_ID(N'[dbo].[membershift_row]', N'U'), OBJECT_ID(N'[dbo].[membershift_counter]', N'U')"
+    )
+    return head_of(tracking, row_version, born, counted)
+
+
+def head_of(tracking: int | None, row_version: int | None, born: object, counted: object) -> Head:
+    """As the server tells it."""
     return Head(
         None if tracking is None else int(tracking),
         None if row_version is None else int(row_version),

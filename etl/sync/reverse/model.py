@@ -18,7 +18,10 @@ CLOCK: Final = "legacy_updated_at"
 """Target column that says when the legacy side last changed the row. What the mapping reads it from is set to the target row's
 updated_at whenever reverse writes anything else of the row; it is never sent by itself."""
 
-ROWS_A_BATCH: Final = 200
+ROWS_A_BATCH: Final = 500
+"""A page of the target: what is done for a batch, whatever its size, is done once. Far from the 5,000 locks of one statement at
+which SQL Server locks the whole table."""
+
 LOCK_WAIT_MS: Final = 2_000
 LINKED_BY: Final = "sync"
 """member_source.linked_by of records that reverse made."""

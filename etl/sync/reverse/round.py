@@ -34,7 +34,7 @@ UNREACHABLE: Final = frozenset({20002, 20008, 20009, 20012, 20013, 20014})
 ALL_REFUSED: Final = 20
 SHORT_WAIT_MS: Final = 100
 BLOCKED_A_PAGE: Final = 12
-"""Halving 200 rows down to the one that is blocked takes eight."""
+"""Halving 500 rows down to the one that is blocked takes nine."""
 
 REFUSED: Final = "refused_by_server"
 LOOKUP_ROWS: Final = 50_000

@@ -43,17 +43,24 @@ def insert_numbered(table: Table, identity: str, columns: Sequence[Column], rows
     """INSERT of rows that the server numbers; it answers with the numbers, in any order.
 
     An INSERT .. SELECT .. ORDER BY numbers rows in that order ("INSERT (Transact-SQL)", ordering guarantees), so the numbers in
-    ascending order are those of `rows` in theirs.
+    ascending order are those of `rows` in theirs. What all rows have in common is said once: a server reads every literal.
     """
-    listed = [f"({at}, {', '.join(literals(columns, row, typed=at == 0))})" for at, row in enumerate(rows)]
-    places = [f"c{at}" for at in range(len(columns))]
+    said = [literals(columns, row) for row in rows]
+    common = [len(set(texts)) == 1 for texts in zip(*said, strict=True)]
+    said[0] = literals(columns, rows[0], typed=True)
+    places = ["n", *(f"c{at}" for at, same in enumerate(common) if not same)]
+    listed = [
+        f"({', '.join([str(at), *(text for text, same in zip(row, common, strict=True) if not same)])})"
+        for at, row in enumerate(said)
+    ]
+    values = [said[0][at] if same else f"v.c{at}" for at, same in enumerate(common)]
     return with_context(
         table,
         " ".join(
             (
                 f"INSERT INTO {table.name.quoted} ({names(columns)}) OUTPUT inserted.{bracket(identity)}",
-                f"SELECT {', '.join(f'v.{place}' for place in places)}",
-                f"FROM (VALUES {', '.join(listed)}) AS v (n, {', '.join(places)}) ORDER BY v.n",
+                f"SELECT {', '.join(values)}",
+                f"FROM (VALUES {', '.join(listed)}) AS v ({', '.join(places)}) ORDER BY v.n",
             )
         ),
     )

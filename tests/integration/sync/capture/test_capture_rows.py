@@ -10,7 +10,7 @@ import pytest
 
 from etl.sync.capture.marks import mark_in_step, mark_rows, marking
 from etl.sync.capture.rows import SYNCED_AT, UPDATED_AT, microseconds
-from etl.sync.capture.scan import scan_dirty, tables_with_dirty_rows
+from etl.sync.capture.scan import scan_dirty, tables_with_rows
 from etl.sync.capture.sweep import count_dirty, sweep_dirty
 from etl.sync.capture.tail import SentImages, tail_pass
 from etl.sync.digest import digest, pack
@@ -32,8 +32,8 @@ def test_rows_come_in_the_order_of_their_change_with_every_column(place: Place) 
     row = pages[0].rows.row(0, named=True)
     assert (row["amount"], row["weight"], row["note"], row["store_code"]) == (Decimal("4.0000"), 0.0, "", "S1")
     assert row[UPDATED_AT] > row[SYNCED_AT]
-    assert tables_with_dirty_rows(place.connection, place.schema, {"line": since}, [place.table]) == (place.table,)
-    assert tables_with_dirty_rows(place.connection, place.schema, {"line": now(place)}, [place.table]) == ()
+    assert tables_with_rows(place.connection, place.schema, {"line": since}, [place.table]) == (place.table,)
+    assert tables_with_rows(place.connection, place.schema, {"line": now(place)}, [place.table]) == ()
 
 
 @pytest.mark.parametrize("page_rows", [1, 2, 7, 1000])
