@@ -18,6 +18,7 @@ from etl.reconcile.match import equal_pairs
 from etl.reconcile.plan import TablePlan
 from etl.sync.conflicts import DELETED as ROW_DELETED
 from etl.sync.conflicts import FoundConflict, write_conflicts
+from etl.sync.forward.held_rows import HELD
 from etl.sync.forward.positions import Reached, move
 from etl.sync.forward.record import keep_letters, quarantine
 from etl.sync.forward.transform import LEGACY, Ensure, Transformed, born_keys, target_keys, transform
@@ -171,6 +172,8 @@ def why(number: int) -> tuple[str, str]:
     """Reason and detail of a row that the target does not take."""
     if number == 1062:
         return "duplicate_key", "another row of the target holds one of its unique values, and keeps it"
+    if number == HELD:
+        return "locked", "an application holds the row on the target; it is tried again"
     return "refused_by_target", f"the target refuses its values (error {number})"
 
 

@@ -14,6 +14,7 @@ import polars as pl
 
 from etl.load.crosswalk import DEDUPE
 from etl.sync.base import RowBase, forget_bases, read_bases, write_bases
+from etl.sync.capture.marks import LOCK_WAIT, LOCKED
 from etl.sync.conflicts import DELETED as ROW_DELETED
 from etl.sync.conflicts import FoundConflict, of_merge, write_conflicts
 from etl.sync.forward.append import POISON, InTheWay, why
@@ -21,6 +22,7 @@ from etl.sync.forward.context import MEMBERS
 from etl.sync.forward.crosswalk import add_entries, end_entries, join_records
 from etl.sync.forward.gather_members import gather_members
 from etl.sync.forward.gather_rows import gather_rows
+from etl.sync.forward.held_rows import HELD, RowHeldError, held_keys
 from etl.sync.forward.later_changes import put_off
 from etl.sync.forward.lineage import renew_lineage
 from etl.sync.forward.merged_rows import Merging, merge_row
@@ -63,28 +65,36 @@ def apply_both(work: Work, changes: pl.DataFrame, ensure: Ensure | None, seen: R
 
 def apply_wanted(work: Work, wanted: Wanted, seen: Reached | None, to: Reached | None) -> Counts:
     """Write what a page comes to, in a transaction that is done again where that helps: all rows at once, and where the target
-    does not take one of them, one by one."""
+    does not take one of them, one by one. Rows that an application holds for longer than a second are left out."""
     retries = work.context.settings.target.retries
-    try:
-        return with_retries(partial(write_page, work, wanted, seen, to, write_at_once), retries=retries)
-    except InTheWay:
-        pass
-    except ServerError as error:
-        if error.number not in POISON:
-            raise
-    return with_retries(partial(write_page, work, wanted, seen, to, write_singly), retries=retries)
+    write, without_held = write_at_once, False
+    while True:
+        page = partial(write_page, work, wanted, seen, to, write, without_held=without_held)
+        try:
+            return with_retries(page, retries=retries)
+        except RowHeldError:
+            without_held = True
+        except InTheWay:
+            write = write_singly
+        except ServerError as error:
+            if error.number not in POISON or write is write_singly:
+                raise
+            write = write_singly
 
 
-def write_page(work: Work, wanted: Wanted, seen: Reached | None, to: Reached | None, write: WriteRows) -> Counts:
+def write_page(
+    work: Work, wanted: Wanted, seen: Reached | None, to: Reached | None, write: WriteRows, *, without_held: bool = False
+) -> Counts:
     """The transaction."""
     target, state = work.context.target, work.context.plan.state_schema
     counts = Counts()
     with target.transaction():
+        target.execute(LOCK_WAIT)
         if seen is not None and to is not None and not move(target, state, seen, to):
             return counts
         follow_crosswalk(work, wanted)
         conflicts = delete_gone(work, wanted, counts)
-        merged = merge_page(work, wanted, counts, write)
+        merged = merge_page(work, wanted, counts, write, without_held=without_held)
         counts.conflicts = write_conflicts(target, state, [*conflicts, *merged.conflicts])
         refused = quarantine(target, state, work.plan, work.part, wanted.made, wanted.gone_legacy)
         through = set(wanted.changed) - set(legacy_of(work, wanted, merged.later))
@@ -121,12 +131,14 @@ def delete_gone(work: Work, wanted: Wanted, counts: Counts) -> list[FoundConflic
     ]
 
 
-def merge_page(work: Work, wanted: Wanted, counts: Counts, write: WriteRows) -> MergedPage:
+def merge_page(work: Work, wanted: Wanted, counts: Counts, write: WriteRows, *, without_held: bool) -> MergedPage:
     """Merge every wanted row with the target's, both locked with what they had in common, and write what comes of it."""
-    target, schema, state = work.context.target, work.context.plan.schema, work.context.plan.state_schema
+    target, state = work.context.target, work.context.plan.state_schema
     plan, kept = work.plan, work.table.kept
     rows = wanted.rows.sort(KEY)
-    there = {row[KEY]: row for row in read_rows(target, schema, plan, rows).iter_rows(named=True)}
+    held = held_keys(work, rows) if without_held and not rows.is_empty() else set[str]()
+    rows = rows.filter(~pl.col(KEY).is_in(list(held)))
+    there = lock_there(work, rows, without_held=without_held)
     bases = read_bases(target, state, plan.target, kept, rows[KEY].to_list(), lock=True)
     merging = Merging(work.table, work.context.limits.clock_allowance)
     outcomes = {
@@ -155,7 +167,19 @@ def merge_page(work: Work, wanted: Wanted, counts: Counts, write: WriteRows) -> 
         counts.unchanged += not merged.write
     counts.held += len(outcomes) - len(chosen)
     write_bases(target, state, plan.target, kept, changed)
-    return MergedPage(conflicts, later, failed)
+    return MergedPage(conflicts, later, failed | dict.fromkeys(held, HELD))
+
+
+def lock_there(work: Work, rows: pl.DataFrame, *, without_held: bool) -> dict[str, dict[str, Any]]:
+    """Those of the rows that the target has, locked. Raises RowHeldError where an application holds one and those were not left
+    out; ServerError."""
+    try:
+        found = read_rows(work.context.target, work.context.plan.schema, work.plan, rows)
+    except ServerError as error:
+        if without_held or error.number not in LOCKED:
+            raise
+        raise RowHeldError from error
+    return {row[KEY]: row for row in found.iter_rows(named=True)}
 
 
 def write_at_once(work: Work, rows: Mapping[str, OneRow]) -> dict[str, int]:
