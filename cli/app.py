@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from cli import commands
+from cli.audit_hook import audit_commands
 from cli.options import Globals
 from cli.story import StoryGroup
 
@@ -23,6 +24,7 @@ app = typer.Typer(
     epilog="Exit: 0 done · 1 bug · 2 usage · 3 configuration · 4 source · 5 target · 6 differences · 7 refused · 130 interrupted",
 )
 commands.add_to(app)
+audit_commands(app)
 StoryGroup.story = commands.ORDER
 
 # Flags that may stand anywhere on the line, and whether they take a value.

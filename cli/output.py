@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -22,8 +23,13 @@ if TYPE_CHECKING:
     from reports.document import Document
 
 
+last_verdict: ContextVar[str] = ContextVar("last_verdict", default="")
+"""What the command said of its result, for the audit log."""
+
+
 def show(document: Document, result: object, *, as_json: bool = False, html: Path | None = None) -> None:
     """Print a result once: as JSON for programs, else the document for people; `html` also gets the whole report."""
+    last_verdict.set(document.verdict.text)
     if html is not None:
         write_html(document, html)
     if as_json:

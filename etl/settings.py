@@ -154,7 +154,8 @@ class StateSettings(Section):
 
 
 class Settings(Section):
-    """All of membershift.toml, secrets resolved. `origin` is the file it was read from, for messages."""
+    """All of membershift.toml, secrets resolved. `roles`: the system's users that hold a role, by its name (dba, ops, finance);
+    the audit log notes them. `origin` is the file it was read from, for messages."""
 
     source: SourceSettings
     target: TargetSettings
@@ -165,6 +166,7 @@ class Settings(Section):
     reconcile: ReconcileSettings = ReconcileSettings()
     sync: SyncSettings = SyncSettings()
     state: StateSettings = StateSettings()
+    roles: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     origin: Path = Path("membershift.toml")
 
     @property
