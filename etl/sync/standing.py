@@ -14,6 +14,7 @@ from etl.mapping.sync_rules import Mode
 from etl.names import SourceTable, bracket
 from etl.settings import Settings
 from etl.source.connect import Source
+from etl.sync.capture.requirements import FutureRows, find_future_rows
 from etl.sync.capture.sweep import count_dirty_rows
 from etl.sync.conflicts import count_conflicts
 from etl.sync.dead_letters import count_dead_letters
@@ -60,12 +61,14 @@ class LegacyStanding:
 
 @dataclass(frozen=True)
 class Standing:
-    """`letters`: open dead letters by direction. `source_problem`: why nothing is known of the source, "" where it answered."""
+    """`letters`: open dead letters by direction. `source_problem`: why nothing is known of the source, "" where it answered.
+    `future`: rows of the target with a time that has not come yet."""
 
     tables: tuple[TargetStanding, ...]
     legacy: tuple[LegacyStanding, ...]
     letters: Mapping[str, int] = field(default_factory=dict)
     source_problem: str = ""
+    future: tuple[FutureRows, ...] = ()
 
     @property
     def open_conflicts(self) -> int:
@@ -115,7 +118,10 @@ def read_standing(settings: Settings, target: BulkConnection, source: Source | N
         for table in mapping.tables
     )
     gone = tuple(TargetStanding(name, "both", None, *counts) for name, counts in conflicts.items())
-    return Standing((*tables, *gone), legacy, count_dead_letters(target, state), problem)
+    changing = [table.target for table in mapping.tables if table.sync.mode != "source"]
+    found = (find_future_rows(target, settings.target.schema_name, name) for name in changing)
+    future = tuple(rows for rows in found if rows is not None)
+    return Standing((*tables, *gone), legacy, count_dead_letters(target, state), problem, future)
 
 
 def read_legacy(

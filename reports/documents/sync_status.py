@@ -89,6 +89,14 @@ def figures(status: SyncStatus, lang: str) -> tuple[Figure, ...]:
             Figure(tr(lang, "Open conflicts"), status.standing.open_conflicts),
             Figure(tr(lang, "Open dead letters"), status.standing.open_letters),
         ]
+        shown += [
+            Figure(
+                tr(lang, "Rows from the future"),
+                one.count,
+                tr(lang, "{table}, up to {time}: a server's clock is wrong", table=one.table, time=human_duration(one.ahead_s)),
+            )
+            for one in status.standing.future
+        ]
     shown.append(Figure(tr(lang, "Background check"), *check_text(status.check, lang)))
     return tuple(shown)
 
@@ -219,6 +227,10 @@ def next_steps(status: SyncStatus, lang: str) -> tuple[str, ...]:
     if status.check.differing:
         steps.append(
             tr(lang, "See them in `sync/check-*.json` of the state folder of sync, or run `membershift reconcile rows`.")
+        )
+    if status.standing is not None and status.standing.future:
+        steps.append(
+            tr(lang, "Set the clocks of the target's servers right (NTP): changes of the others are found by sweeps alone.")
         )
     if status.standing is not None and status.standing.open_letters:
         steps.append(tr(lang, "Run `membershift sync dead-letters list`."))

@@ -9,7 +9,7 @@ from typing import Final
 from etl.checks.target_rights import parse_grants
 from etl.errors import RefusedError
 from etl.load.sql import sql
-from etl.sync.capture.rows import SYNC_INDEX, SYNCED_AT, UPDATED_AT, names_of
+from etl.sync.capture.rows import SYNC_INDEX, SYNCED_AT, UPDATED_AT
 from etl.sync.capture.watermark import ALLOWANCE_US, as_time
 from etl.sync.plan import SyncTable
 from etl.target.bulk import BulkConnection
@@ -125,11 +125,10 @@ def refuse_cascades(connection: BulkConnection, schema: str, table: SyncTable) -
         )
 
 
-def find_future_rows(
-    connection: BulkConnection, schema: str, table: SyncTable, allowance_us: int = ALLOWANCE_US
-) -> FutureRows | None:
-    """Rows from the future, None when there are none: to be told to people, and a reason to sweep. Raises ServerError."""
-    count, latest, now = connection.query(sql(FUTURE, names_of(schema, table)), (allowance_us,))[0]
+def find_future_rows(connection: BulkConnection, schema: str, table: str, allowance_us: int = ALLOWANCE_US) -> FutureRows | None:
+    """Rows from the future, None when there are none: to be told to people. Raises ServerError."""
+    names = {"schema": schema, "table": table, "index": SYNC_INDEX}
+    count, latest, now = connection.query(sql(FUTURE, names), (allowance_us,))[0]
     if not int(count):
         return None
-    return FutureRows(table.name, int(count), (as_time(latest) - as_time(now)).total_seconds())
+    return FutureRows(table, int(count), (as_time(latest) - as_time(now)).total_seconds())

@@ -11,6 +11,7 @@ from cli.sync_run import RunEnded
 from etl.mapping.sync_rules import MODES, RULES
 from etl.names import SourceTable
 from etl.reconcile.differences import ReconcileResult
+from etl.sync.capture.requirements import FutureRows
 from etl.sync.check_record import CheckPass, CheckStanding
 from etl.sync.conflict_view import ConflictList, Settled, ShownColumn, ShownConflict
 from etl.sync.control import Asked
@@ -46,6 +47,7 @@ STANDING = Standing(
         LegacyStanding("ecom.dbo.Account", ("member",), None, None),
     ),
     {"forward": 1, "reverse": 2},
+    future=(FutureRows("member", 3, 30.0),),
 )
 QUIET = Standing((TargetStanding("member", "both", 0),), (LegacyStanding(MEMBER, ("member",), 7, AT, 0),))
 BEAT = Heartbeat(7, "host", 60.0, 1.0, (StreamStatus("forward/crm", 400.0, 1.5, "paused"), StreamStatus("reverse", 0.1, 0.0, "")))

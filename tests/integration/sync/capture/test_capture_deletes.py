@@ -114,9 +114,9 @@ def test_foreign_keys_that_change_rows_by_themselves_are_refused_where_they_do_n
 
 
 def test_rows_from_the_future_are_told(place: Place) -> None:
-    assert find_future_rows(place.connection, place.schema, place.table) is None
+    assert find_future_rows(place.connection, place.schema, place.table.name) is None
     place.execute("UPDATE line SET updated_at = NOW(6) + INTERVAL 1 HOUR WHERE sale_no = 'B'")
-    found = find_future_rows(place.connection, place.schema, place.table)
+    found = find_future_rows(place.connection, place.schema, place.table.name)
     assert found is not None
     assert found.count == 1
     assert 3590 < found.ahead_s < 3610

@@ -9,6 +9,7 @@ import pytest
 from etl.progress import Silent
 from etl.reconcile.differences import ReconcileResult
 from etl.sync import compare_some
+from etl.sync.standing import read_standing
 from etl.sync.verify import VerifyRequest, run_verify
 from tests.integration.sync.forward.support import Sides
 
@@ -18,6 +19,16 @@ SPAN = timedelta(hours=2)
 def verify(sides: Sides, span: timedelta = SPAN) -> ReconcileResult:
     """Compare ledger rows that changed within a time."""
     return run_verify(sides.settings, VerifyRequest(span, 0.0, ("points_ledger",)), Silent())
+
+
+def test_rows_from_the_future_are_told(sides: Sides) -> None:
+    """A server whose clock is ahead wrote them: until then, scans do not see what the others write."""
+    assert read_standing(sides.settings, sides.target, None).future == ()
+    sides.target.execute("UPDATE sign_in SET updated_at = NOW(6) + INTERVAL 1 HOUR ORDER BY sign_in_id LIMIT 1")
+    (found,) = read_standing(sides.settings, sides.target, None).future
+    sides.target.execute("UPDATE sign_in SET updated_at = NOW(6)")
+    sides.target.execute("UPDATE sign_in SET synced_at = updated_at, updated_at = updated_at")
+    assert (found.table, found.count, found.ahead_s > 3000) == ("sign_in", 1, True)
 
 
 def test_many_rows_are_compared_in_slices(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
