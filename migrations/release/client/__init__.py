@@ -1,0 +1,1 @@
+"""What applications carry: one file, nothing but the standard library in it."""

@@ -1,0 +1,217 @@
+"""Publish a state's map: everything that is read by somebody says the same, or what does not is named.
+
+Publishing again what is out already changes nothing, so that a controller may do it after each start. What was published by
+somebody else since is never covered up.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from etl.errors import ConfigurationError, OpsError, RefusedError
+from migrations.release.client.routes import RoutesMap, read_map
+from migrations.release.model import ReleaseState
+from migrations.release.publish.atomic import PublishError, refused, replace_file
+from migrations.release.publish.flagd import flagd_text, flagd_version
+from migrations.release.publish.haproxy import haproxy_text, haproxy_version, update_haproxy
+from migrations.release.publish.routes_map import map_of, text_of
+
+LOCK_S: Final = 10.0
+"""How long another process may be publishing; it takes well below a second."""
+
+
+@dataclass(frozen=True)
+class PublishSettings:
+    """Where the map goes. `haproxy_sockets`: path or host:port of each HAProxy's runtime socket. `haproxy_name`: the map's path
+    as HAProxy's configuration has it, where that is not `haproxy_map` (HAProxy in a container)."""
+
+    routes: Path
+    flagd: Path | None = None
+    haproxy_map: Path | None = None
+    haproxy_sockets: tuple[str, ...] = ()
+    haproxy_name: str = ""
+
+
+@dataclass(frozen=True)
+class Output:
+    """One place. `how`: what was done there, "" where it said the same already."""
+
+    kind: str
+    where: str
+    how: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Published:
+    """What is out now."""
+
+    map: RoutesMap
+    outputs: tuple[Output, ...]
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything had to be written."""
+        return any(output.how for output in self.outputs)
+
+
+class PartlyPublished(PublishError):
+    """Some places have the new map and some could not be given it. `published`: those that have it. `routes_out`: whether the map
+    that applications read and acknowledge is among them."""
+
+    def __init__(self, published: Published, failures: list[OpsError]) -> None:
+        first = failures[0]
+        more = f" ({len(failures) - 1} more failed.)" if len(failures) > 1 else ""
+        super().__init__(first.message + more, f"{first.remedy} Then publish again: what is done is not done twice.")
+        self.published, self.failures = published, tuple(failures)
+        self.routes_out = any(output.kind == "routes" for output in published.outputs)
+
+
+def publish(state: ReleaseState, settings: PublishSettings, now: datetime | None = None) -> Published:
+    """Put the map of `state` everywhere. Raises EmptyMap, RefusedError when somebody has published a later map or another one of
+    the same sequence, and PartlyPublished when a place could not be written: all the others are, even then."""
+    check_settings(settings)
+    routes = map_of(state, now)
+    with publishing(settings.routes):
+        refuse_older(routes, settings)
+        return write_all(routes, settings)
+
+
+def check_settings(settings: PublishSettings) -> None:
+    """Refuse what cannot work, before anything is written."""
+    if settings.haproxy_sockets and not (settings.haproxy_map or settings.haproxy_name):
+        raise ConfigurationError("haproxy_socket needs haproxy_map.", "Name the map file that HAProxy's configuration names.")
+
+
+def refuse_older(routes: RoutesMap, settings: PublishSettings) -> None:
+    """Never cover up what somebody else has published. A file that is damaged says nothing, and is replaced."""
+    for path, (sequence, digest) in versions_out(settings):
+        if sequence > routes.sequence:
+            raise RefusedError(
+                f"{path} holds map {sequence}, later than {routes.sequence} of this release log: somebody else has published.",
+                "Publish from the state folder that wrote it, or point [publish] elsewhere. Never delete the file.",
+            )
+        if sequence == routes.sequence and digest != routes.digest and not only_grows(settings.routes, routes):
+            raise RefusedError(
+                f"{path} holds another map {sequence} than this release log: two of them publish to the same place.",
+                "Publish from one state folder only: `membershift release history` shows what each has done.",
+            )
+
+
+def versions_out(settings: PublishSettings) -> Iterator[tuple[Path, tuple[int, str]]]:
+    """Sequence and digest of what stands in each file now."""
+    readers: list[tuple[Path | None, Callable[[Path], tuple[int, str] | None]]] = [
+        (settings.routes, routes_version),
+        (settings.flagd, flagd_version),
+        (settings.haproxy_map, haproxy_version),
+    ]
+    for path, read in readers:
+        version = read(path) if path else None
+        if path and version:
+            yield path, version
+
+
+def routes_version(path: Path) -> tuple[int, str] | None:
+    """Sequence and digest of the map in a routes file, None where there is none that can be read."""
+    try:
+        found = read_map(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found.sequence, found.digest
+
+
+def only_grows(path: Path, routes: RoutesMap) -> bool:
+    """Whether a map of the same sequence only knows more stores: a new release was planned, in which no store has moved yet."""
+    try:
+        before = read_map(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return all(routes.stores.get(store) == entry for store, entry in before.stores.items())
+
+
+def write_all(routes: RoutesMap, settings: PublishSettings) -> Published:
+    """One place after the other. What one of them lacks must not keep the map from the others: stores may be on their way back
+    from a database that is down."""
+    outputs: list[Output] = []
+    failures: list[OpsError] = []
+    for kind, where, write in places(routes, settings):
+        started = time.perf_counter()
+        try:
+            outputs.append(Output(kind, where, write(), time.perf_counter() - started))
+        except OpsError as error:
+            failures.append(error)
+    published = Published(routes, tuple(outputs))
+    if failures:
+        raise PartlyPublished(published, failures)
+    return published
+
+
+def places(routes: RoutesMap, settings: PublishSettings) -> Iterator[tuple[str, str, Callable[[], str]]]:
+    """Kind, name, and how to write it. What applications read comes first, and HAProxy's file before its memory: it may be
+    started again in between."""
+    yield "routes", str(settings.routes), partial(write_routes, settings.routes, routes)
+    if settings.flagd:
+        yield "flagd", str(settings.flagd), partial(write_file, settings.flagd, flagd_text, routes)
+    if settings.haproxy_map:
+        yield "haproxy map", str(settings.haproxy_map), partial(write_file, settings.haproxy_map, haproxy_text, routes)
+    for address in settings.haproxy_sockets:
+        yield "haproxy", address, partial(update_haproxy, address, settings.haproxy_name or str(settings.haproxy_map), routes)
+
+
+def write_routes(path: Path, routes: RoutesMap) -> str:
+    """The map that applications read, unless it stands there already."""
+    if routes_version(path) == (routes.sequence, routes.digest):
+        return ""
+    replace_file(path, text_of(routes))
+    return "written"
+
+
+def write_file(path: Path, text: Callable[[RoutesMap], bytes], routes: RoutesMap) -> str:
+    """Another form of it, unless it stands there already, byte by byte."""
+    content = text(routes)
+    try:
+        if path.read_bytes() == content:
+            return ""
+    except OSError:
+        pass  # not there, or damaged: it is written, and that will say what is wrong
+    replace_file(path, content)
+    return "written"
+
+
+@contextmanager
+def publishing(path: Path) -> Iterator[None]:
+    """Alone among the publishers of this map: between looking at what is out and writing, nobody else may have written.
+    Raises PublishError when another one does not end."""
+    try:
+        descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise refused(error, path) from error
+    try:
+        latest = time.monotonic() + LOCK_S
+        while not locked(descriptor):
+            if time.monotonic() > latest:
+                raise PublishError(
+                    f"Another process has been publishing {path} for {LOCK_S:.0f} s.", "See whether it hangs; end it if it does."
+                )
+            time.sleep(0.01)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def locked(descriptor: int) -> bool:
+    """Whether the lock is ours now; it goes with the process, however that ends."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
