@@ -14,7 +14,7 @@ import polars as pl
 from etl.mapping.column_plan import ColumnPlan
 from etl.reconcile.by_key import read_expected_by_key
 from etl.reconcile.expected import Expectation, ExpectedBatch, ReadsArrow
-from etl.reconcile.plan import SOURCE, PartPlan, encode_keys, with_columns
+from etl.reconcile.plan import SOURCE, PartPlan, TablePlan, encode_keys, with_columns
 
 
 def read_expected_of(
@@ -35,8 +35,17 @@ def read_expected_of(
         batches = expectation.read(source, narrow, {}, batch_rows)
         found = [batch.rows.join(keys, on=keys.columns, how="semi")[SOURCE] for batch in batches]
         encoded = pl.concat([pl.Series(SOURCE, [], dtype=pl.String), *found])
+    encoded = pl.concat([encoded, born_rows(expectation.plan, part, keys)]).unique(maintain_order=True)
     if not encoded.is_empty():
         yield from read_expected_by_key(source, expectation, part, beside, encoded)
+
+
+def born_rows(plan: TablePlan, part: PartPlan, keys: pl.DataFrame) -> pl.Series:
+    """Legacy keys, encoded, of rows that were born on the target under these keys: the mapping cannot tell them."""
+    known = None if plan.born is None else plan.born.keys.get(part.part.name)
+    if known is None:
+        return pl.Series(SOURCE, [], dtype=pl.String)
+    return known.join(keys, on=keys.columns, how="semi")[SOURCE]
 
 
 def key_plans(part: PartPlan) -> tuple[ColumnPlan, ...]:

@@ -62,6 +62,7 @@ def compare_changed(now: Now, plan: TablePlan, span: timedelta) -> Comparison:
     statement = sql(
         "{select} FORCE INDEX (ix_sync) WHERE updated_at >= %s AND updated_at < %s", {}, select=select(now.schema, plan)
     )
+    began = time.monotonic()
     nothing = pl.DataFrame(schema={**plan.schema, PART: pl.UInt8, SOURCE: pl.String})
     rows, different, kept = 0, 0, pl.DataFrame(schema=plan.schema)
     for slice_of_time in slices(now, plan, span):
@@ -81,7 +82,10 @@ def compare_changed(now: Now, plan: TablePlan, span: timedelta) -> Comparison:
         changed_expected=replace(last.findings.changed_expected, count=last.findings.changed_expected.count + uncounted),
         changed_actual=replace(last.findings.changed_actual, count=last.findings.changed_actual.count + uncounted),
     )
-    return replace(last, findings=findings, equal_rows=max(0, rows - findings.count), tally=replace(last.tally, target_rows=rows))
+    found_rows = max(0, rows - findings.extra.count)  # each was looked up; a member of several records counts as one
+    tally = replace(last.tally, target_rows=rows, source_rows=found_rows, expected_rows=found_rows)
+    seconds = time.monotonic() - began
+    return replace(last, findings=findings, equal_rows=max(0, rows - findings.count), tally=tally, seconds=seconds)
 
 
 def slices(now: Now, plan: TablePlan, span: timedelta) -> Iterator[tuple[datetime, datetime]]:

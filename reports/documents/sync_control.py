@@ -15,7 +15,7 @@ def asked_document(asked: Asked, lang: str) -> Document:
         Figure(tr(lang, "Now"), state_text(asked.wanted, lang)),
     ]
     if asked.process is not None:
-        figures.append(Figure(tr(lang, "Process"), asked.process.pid, asked.process.host))
+        figures.append(Figure(tr(lang, "Process"), str(asked.process.pid), asked.process.host))
     return Document(
         title=tr(lang, "Sync: control"),
         verdict=verdict_of(asked, lang),
