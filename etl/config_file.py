@@ -6,8 +6,9 @@ import difflib
 import os
 import re
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -16,6 +17,27 @@ from etl.settings import Settings
 
 DEFAULT_NAME: Final = "membershift.toml"
 REFERENCE = re.compile(r"\$\{(env|file|keyring):([^}]+)\}")
+PART: Final = re.compile(r"""\s*("[^"]*"|'[^']*'|[^."'\s]+)\s*""")
+HEADER: Final = re.compile(r"^(\[\[?)([^\[\]]+)\]")
+KEY: Final = re.compile(r"""^((?:"[^"]*"|'[^']*'|[\w.-]|\s)+?)\s*=""")
+
+
+OURS: Final = ("origin", "digest")
+"""Fields of a whole file's model that say which file it was: they are no keys."""
+
+
+@dataclass(frozen=True)
+class Help:
+    """Where to look when a key is missing, and when a value is wrong."""
+
+    missing: str
+    value: str
+
+
+HELP: Final = Help(
+    "Add it; `membershift config init --print` shows an example.",
+    "Correct the value; docs/configuration.md lists what is allowed.",
+)
 
 
 def find_config(explicit: Path | None) -> Path:
@@ -101,52 +123,90 @@ def url_safe(value: str) -> str:
     return quote(value, safe="")
 
 
-def explain(error: ValidationError, path: Path, text: str) -> ConfigurationError:
+def explain(
+    error: ValidationError, path: Path, text: str, model: type[BaseModel] = Settings, help_with: Help = HELP
+) -> ConfigurationError:
     """The first mistake, in words. The value itself is not shown: it may be a secret."""
     first = error.errors(include_input=False, include_url=False)[0]
     location = tuple(str(part) for part in first["loc"])
-    key = ".".join(location)
+    named = tuple(str(part) for part in first["loc"] if isinstance(part, str))
+    key = ".".join(named)
     where = f"{path}, line {line_of(text, location)}"
     if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(location[-1], valid_keys(location[:-1]), n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"Valid keys here: {', '.join(valid_keys(location[:-1]))}."
+        valid = valid_keys(named[:-1], model)
+        near = difflib.get_close_matches(named[-1], valid, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"Valid keys here: {', '.join(valid)}."
         return ConfigurationError(f"{where}: unknown key {key!r}.", hint)
     if first["type"] == "missing":
-        return ConfigurationError(f"{path}: {key} is missing.", "Add it; `membershift config init --print` shows an example.")
-    return ConfigurationError(
-        f"{where}: {key}: {first['msg']}.", "Correct the value; docs/configuration.md lists what is allowed."
-    )
+        there = path if len(named) == len(location) else where  # in one of several tables of a name: say in which
+        return ConfigurationError(f"{there}: {key} is missing.", help_with.missing)
+    said = f"{key}: {first['msg']}" if key else str(first["msg"])
+    return ConfigurationError(f"{where}: {said.replace('Value error, ', '', 1).rstrip('.')}.", help_with.value)
 
 
-def valid_keys(section: tuple[str, ...]) -> list[str]:
-    """Keys that may stand in the given table of the file."""
-    model: type[BaseModel] = Settings
+def valid_keys(section: tuple[str, ...], model: type[BaseModel] = Settings) -> list[str]:
+    """Keys that may stand in the given table of the file, whose whole is a `model`."""
     for name in section:
-        annotation = model.model_fields[name].annotation if name in model.model_fields else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        fields = {field.alias or own: field for own, field in model.model_fields.items()}
+        inner = None if name not in fields else model_in(fields[name].annotation)
+        if inner is None:
             return []
-        model = annotation
-    return sorted(field.alias or name for name, field in model.model_fields.items() if name != "origin")
+        model = inner
+    return sorted(field.alias or name for name, field in model.model_fields.items() if name not in OURS)
+
+
+def model_in(annotation: Any) -> type[BaseModel] | None:
+    """The table that a key holds: one, or several, or perhaps none at all."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := model_in(part)) is not None), None)
 
 
 def line_of(text: str, location: tuple[str, ...]) -> int:
-    """The line that sets a key, from 1; the table's line when the key cannot be found.
+    """The line that sets a key, from 1; the table's line when the key cannot be found. Tables of a [[name]] are counted from 0.
 
     >>> line_of("[a]\\nx = 1\\n[b]\\nx = 2", ("b", "x"))
     4
     >>> line_of("[a]\\nx = 1\\n[a.b]\\nx = 2", ("a", "b", "x"))
     4
+    >>> line_of("[[w]]\\nx = 1\\n[[w]]\\nx = 2\\n[w.b]\\ny = 1", ("w", "1", "b", "y"))
+    6
     """
-    lines = text.splitlines()
-    tables = {line.strip().strip("[] ") for line in lines if line.strip().startswith("[")}
-    depth = max((depth for depth in range(1, len(location)) if ".".join(location[:depth]) in tables), default=0)
-    table, key = ".".join(location[:depth]), re.compile(rf"[\"']?{re.escape(location[depth])}[\"']?\s*=")
-    inside, best = depth == 0, 1
-    for number, line in enumerate(lines, 1):
-        stripped = line.strip()
-        if stripped.startswith("["):
-            inside = stripped.strip("[] ") == table
-            best = number if inside else best
-        elif inside and key.match(stripped):
-            return number
+    best, known = 1, 0
+    table: tuple[str, ...] = ()
+    counts: dict[tuple[str, ...], int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        here = place_of(line.strip(), table, counts)
+        if here is None:
+            continue
+        if line.strip().startswith("["):
+            table = here
+        if len(here) > known and location[: len(here)] == here:
+            best, known = number, len(here)
     return best
+
+
+def place_of(line: str, table: tuple[str, ...], counts: dict[tuple[str, ...], int]) -> tuple[str, ...] | None:
+    """Where in the document a line of TOML is; None for one that sets nothing. `counts`: the tables of each [[name]] so far."""
+    header = HEADER.match(line)
+    if header is None:
+        key = KEY.match(line)
+        return (*table, *dotted(key[1])) if key else None
+    here: tuple[str, ...] = ()
+    names = dotted(header[2])
+    for place, name in enumerate(names, 1):
+        here = (*here, name)
+        if header[1] == "[[" and place == len(names):
+            counts[here] = counts.get(here, -1) + 1
+        if here in counts:
+            here = (*here, str(counts[here]))
+    return here
+
+
+def dotted(name: str) -> tuple[str, ...]:
+    """The parts of a dotted name.
+
+    >>> dotted('a."b.c"')
+    ('a', 'b.c')
+    """
+    return tuple(part.strip().strip("\"'") for part in PART.findall(name))
