@@ -22,13 +22,12 @@ from etl.reconcile.actual import KEYS_PER_QUERY
 from etl.reconcile.outcome import Examined, describe_table
 from etl.reconcile.plan import PART, SOURCE, encode_keys
 from etl.reconcile.rows import Comparison
-from etl.reconcile.run import now_of
 from etl.reconcile.second_look import look_again
 from etl.settings import Settings
 from etl.source.connect import Source
 from etl.sync.capture.rows import DIRTY
 from etl.sync.check_record import PASS, CheckPass, Found, note_pass, pass_of
-from etl.sync.check_walk import Leg, Walk, legs_of
+from etl.sync.check_walk import Leg, Walk, legs_of, open_walk
 from etl.sync.plan import SyncPlan, SyncTable
 from etl.sync.state import read_positions
 from etl.sync.stats import Stats
@@ -85,16 +84,16 @@ class BackgroundCheck:
                 if before is not None and not self.wait_until(before.began + timedelta(hours=self.settings.sync.check_every_h)):
                     return
                 before = CheckPass(datetime.now(UTC))
-            self.walk(target, before)
+            with open_walk(self.settings, self.plan, self.source, target) as walk:
+                self.walk(walk, before)
 
     def wait_until(self, at: datetime) -> bool:
         """Whether it came before the end."""
         return not self.end.wait(max(0.0, (at - datetime.now(UTC)).total_seconds()))
 
-    def walk(self, target: BulkConnection, one: CheckPass) -> None:
+    def walk(self, walk: Walk, one: CheckPass) -> None:
         """One pass, from where it is."""
-        now = now_of(self.settings, self.source, target)
-        walk = Walk(self.settings, self.plan, self.source, now)
+        target = walk.now.target
         found = Found(self.settings.state_dir, self.settings.reconcile.max_listed, one.began)
         for leg in legs_from(self.plan, one.leg):
             chunks = walk.chunks(leg, one.after if leg.name == one.leg else None)
@@ -104,6 +103,8 @@ class BackgroundCheck:
                 if chunk is None:
                     break
                 differing, explained = self.look_twice(walk, leg, chunk.found, found)
+                if self.end.is_set():
+                    return  # perhaps without the second look: the pass goes on here
                 one = replace(one.add(chunk.rows, differing, explained), leg=leg.name, after=chunk.after)
                 note_pass(target, self.plan.state_schema, one)
                 self.stats.check, self.stats.check_problem = one, ""
@@ -134,7 +135,7 @@ class BackgroundCheck:
             return 0, 0
         behind = max((view.lag_s for view in self.stats.views()), default=0.0)
         if self.end.wait(min(MOST_SETTLE_S, max(LEAST_SETTLE_S, 3 * behind))):
-            return 0, 0  # nothing is noted: the pass goes on here
+            return 0, 0
         again = look_again(walk.now, replace(first, plan=walk.shaped(leg.table)), find_sources=True)
         known = known_keys(walk, leg.table, again)
         result = describe_table(Examined(without(again, known), pl.DataFrame(schema=again.plan.schema)), found.limit)
