@@ -7,7 +7,8 @@ them; no table is read whole, except that the second way holds eight bytes of ea
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import polars as pl
@@ -17,13 +18,14 @@ from etl.names import backtick
 from etl.reconcile.actual import read_actual_by_key
 from etl.reconcile.born import read_born
 from etl.reconcile.by_key import LookupNow
-from etl.reconcile.expected import Expectation, read_lookups
+from etl.reconcile.expected import Expectation, ReadsArrow, read_lookups
 from etl.reconcile.imported import Imported
 from etl.reconcile.legacy_keys import keys_alone
 from etl.reconcile.members import Corrections
 from etl.reconcile.merged import read_golden
 from etl.reconcile.plan import PART, REDIRECT, SOURCE, PartPlan, TablePlan, decode_keys, encode_keys
 from etl.reconcile.rows import Comparison
+from etl.reconcile.run import now_of
 from etl.reconcile.second_look import Now
 from etl.settings import Settings
 from etl.source.connect import Source
@@ -32,8 +34,10 @@ from etl.sync.capture.scan import greater_key
 from etl.sync.compare_some import compare_page
 from etl.sync.forward.compare_keys import Hashes, hashes_of, is_known
 from etl.sync.forward.read_rows import read_some
+from etl.sync.forward.sessions import Sessions
 from etl.sync.model import DELETED, KEY, OURS, VERSION
 from etl.sync.plan import SyncPlan, SyncTable
+from etl.target.bulk import BulkConnection
 
 CHUNK_ROWS: Final = 500
 KEY_ROWS: Final = 20_000
@@ -66,12 +70,22 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Walk:
-    """Both sides, as a leg sees them."""
+    """Both sides, as a leg sees them. `sessions` are kept between chunks: connecting takes longer than reading one. `shapes`: the
+    plan of the table that is under way."""
 
     settings: Settings
     plan: SyncPlan
     source: Source
+    sessions: Sessions
     now: Now
+    shapes: dict[str, TablePlan] = field(default_factory=dict)
+
+    def shape(self, table: SyncTable) -> TablePlan:
+        """The same for all legs of a table: reading what was born takes a connection each time."""
+        if table.name not in self.shapes:
+            self.shapes.clear()
+            self.shapes[table.name] = self.shaped(table)
+        return self.shapes[table.name]
 
     def shaped(self, table: SyncTable) -> TablePlan:
         """The table's plan with what was born and merged by now."""
@@ -84,11 +98,11 @@ class Walk:
 
     def legacy_rows(self, leg: Leg, part: PartPlan, after: str | None) -> Iterator[Chunk]:
         """Legacy rows, and what the target has for them."""
-        plan, database = self.shaped(leg.table), part.part.source.database
-        with self.source.snapshot(database) as snapshot:
+        plan, database = self.shape(leg.table), part.part.source.database
+        with self.sessions.at_now(database) as snapshot:
             beside = read_lookups(snapshot.session, part, self.now.batch_rows)
         while True:
-            with self.source.snapshot(database) as snapshot:
+            with self.sessions.at_now(database) as snapshot:
                 page = read_some(snapshot.session, part, "", after, CHUNK_ROWS)
             after = str(page[KEY][-1]) if page.height == CHUNK_ROWS else None
             expectation = self.now.expectation(plan, Corrections(LookupNow(self.now.target, self.now.schema)))
@@ -107,7 +121,7 @@ class Walk:
 
     def target_keys(self, leg: Leg, after: str | None) -> Iterator[Chunk]:
         """Keys of the target that no legacy key makes, looked at one by one; the position moves once they are."""
-        plan = self.shaped(leg.table)
+        plan = self.shape(leg.table)
         keys: list[Hashes] = []
         for hashes, rows in self.legacy_keys(plan):
             keys.append(hashes)
@@ -141,7 +155,7 @@ class Walk:
             narrow = keys_alone(part)
             read, after = narrow or part, None
             while True:
-                with self.source.snapshot(part.part.source.database) as snapshot:
+                with self.sessions.at_now(part.part.source.database) as snapshot:
                     beside = {} if narrow is not None else read_lookups(snapshot.session, part, self.now.batch_rows)
                     page = read_some(snapshot.session, read, "", after, KEY_ROWS)
                 batch = expectation.expect(read, page.drop(KEY, DELETED, OURS, VERSION), beside)
@@ -165,6 +179,22 @@ class Walk:
             rows=str(KEY_ROWS),
         )
         return pl.concat([pl.DataFrame(schema=types), *self.now.target.read_frame(statement, types, values)])
+
+
+@contextmanager
+def open_walk(settings: Settings, plan: SyncPlan, source: Source, target: BulkConnection) -> Iterator[Walk]:
+    """Both sides as they are now, on sessions that are kept until the block ends."""
+    sessions = Sessions(source)
+
+    @contextmanager
+    def reading(database: str) -> Iterator[ReadsArrow]:
+        with sessions.at_now(database) as snapshot:
+            yield snapshot.session
+
+    try:
+        yield Walk(settings, plan, source, sessions, replace(now_of(settings, source, target), open_source=reading))
+    finally:
+        sessions.close()
 
 
 def legs_of(plan: SyncPlan) -> tuple[Leg, ...]:
