@@ -5,7 +5,7 @@ A pure function of the rows, whatever their order, so that writing, reconciling 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import polars as pl
@@ -17,8 +17,29 @@ from etl.errors import RefusedError
 MEMBER: Final = "member_id"
 RECORD_KEY: Final = ("system", "source_id")
 RANK, RECENT, TRUSTED, MERIT = "__rank", "__recent", "__trusted", "__merit"
+NAMED: Final = 10
+"""Members that a refusal names."""
 LONG_AGO: Final = 2**60
 """Microseconds: further back than any time of a record."""
+
+
+class UnfitSums(RefusedError):
+    """What adds up does not fit its column, for some `members`."""
+
+    def __init__(self, message: str, remedy: str, members: frozenset[int]) -> None:
+        super().__init__(message, remedy)
+        self.members = members
+
+
+def golden_where_sums_fit(survive: Callable[[pl.DataFrame], Golden], rows: pl.DataFrame) -> tuple[Golden, frozenset[int]]:
+    """Golden records of `rows`, and the members that can have none since a sum of theirs does not fit its column."""
+    left_out: frozenset[int] = frozenset()
+    while True:
+        try:
+            return survive(rows), left_out
+        except UnfitSums as error:
+            left_out |= error.members
+            rows = rows.filter(~pl.col(MEMBER).is_in(list(error.members)))
 
 
 def golden_rows(rows: pl.DataFrame, rules: GoldenRules) -> Golden:
@@ -77,12 +98,14 @@ def add_up(said: pl.DataFrame, name: str) -> pl.DataFrame:
     kind = said.schema[name]
     wide = pl.Int128() if kind.is_integer() else kind  # decimals add up to 38 digits, integers of 32 and 64 bits would wrap
     sums = said.group_by(MEMBER).agg(pl.col(name).cast(wide).sum().cast(kind, strict=False))
-    unfit = sums[name].null_count()
-    if unfit:
-        raise RefusedError(
-            f"Column {name}: the sum of all records of a member does not fit for {unfit:,} of the merged members ({kind}).",
+    unfit = sums.filter(pl.col(name).is_null())[MEMBER].sort()
+    if len(unfit):
+        raise UnfitSums(
+            f"Column {name}: the sum of all records of a member does not fit for {len(unfit):,} of the merged members ({kind}): "
+            f"{', '.join(map(str, unfit.head(NAMED)))}{', ..' if len(unfit) > NAMED else ''}.",
             f"Look for absurd values of {name} in the legacy rows, widen the column on the target, or give it another rule than "
             "sum in dedupe/golden.toml of the mapping.",
+            frozenset(unfit.to_list()),
         )
     return sums
 

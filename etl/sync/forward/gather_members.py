@@ -10,6 +10,7 @@ from decimal import Decimal
 
 import polars as pl
 
+from etl.dedupe.golden import golden_where_sums_fit
 from etl.load.crosswalk import DEDUPE
 from etl.mapping.column_plan import system_key
 from etl.reconcile.expected import SYSTEM
@@ -46,7 +47,8 @@ def gather_members(work: Work, changes: pl.DataFrame) -> Wanted:
         [known.filter(~((pl.col("system") == system.name) & pl.col("source_id").is_in(ended.implode()))), joined]
     ).unique(ID, keep="first", maintain_order=True)
     read = read_records(work, own, standing)
-    rows, told = make_members(work, read.rows, standing)
+    rows, told, unfit = make_members(work, read.rows, standing)
+    origins = origins_of(read, standing)
     left = set(standing["member_id"].to_list())
     merged = pl.concat([known, joined]).filter((pl.col("linked_by") == DEDUPE) | (pl.len().over("member_id") > 1))
     return Wanted(
@@ -56,9 +58,9 @@ def gather_members(work: Work, changes: pl.DataFrame) -> Wanted:
         gone=members_frame(work, [member for member in there.unique().to_list() if member not in left]),
         gone_legacy=gone_legacy,
         sources=sources_of(read, standing),
-        origins=origins_of(read, standing),
+        origins=origins,
         changed=changes[KEY],
-        letters=repeated(work, made, own),
+        letters=(*repeated(work, made, own), *without_sum(origins, unfit)),
         joined=joined,
         known=known,
         ended=tuple(ended.to_list()),
@@ -122,8 +124,9 @@ def owners_of(standing: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def make_members(work: Work, records: pl.DataFrame, standing: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """One row for each member, of several records the golden one, and where its values come from."""
+def make_members(work: Work, records: pl.DataFrame, standing: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, frozenset[int]]:
+    """One row for each member, of several records the golden one, and where its values come from; members that have none, since a
+    sum of their records does not fit its column."""
     plan = work.plan
     (member_id,) = plan.key
     owners = standing.select(
@@ -132,14 +135,14 @@ def make_members(work: Work, records: pl.DataFrame, standing: pl.DataFrame) -> t
     owned = records.join(owners, on=[SYSTEM, LINK], how="inner", maintain_order="left")
     owned = owned.with_columns(pl.col("__owner").cast(plan.schema[member_id]).alias(member_id)).drop("__owner")
     alone = pl.len().over(member_id) == 1
-    rows, told = [owned.filter(alone).select(plan.schema.names())], no_lineage()
+    rows, told, unfit = [owned.filter(alone).select(plan.schema.names())], no_lineage(), frozenset[int]()
     several = owned.filter(~alone)
     if not several.is_empty():
-        golden = work.context.survive(for_golden(plan, several))
+        golden, unfit = golden_where_sums_fit(work.context.survive, for_golden(plan, several))
         rows.append(golden.rows.select(plan.schema.names()))
         told = golden.lineage
     found = pl.concat(rows)
-    return found.with_columns(encode_keys(found.select(plan.key)).alias(KEY)), told
+    return found.with_columns(encode_keys(found.select(plan.key)).alias(KEY)), told, unfit
 
 
 def returned_by_member(read: Records, standing: pl.DataFrame) -> Mapping[str, Mapping[str, Decimal]]:
@@ -161,6 +164,17 @@ def members_frame(work: Work, members: list[int]) -> pl.DataFrame:
     (member_id,) = work.plan.key
     frame = pl.DataFrame({member_id: pl.Series(members, dtype=work.plan.schema[member_id])})
     return frame.with_columns(encode_keys(frame).alias(KEY))
+
+
+def without_sum(origins: pl.DataFrame, unfit: frozenset[int]) -> tuple[DeadLetter, ...]:
+    """A letter for each member without a golden record, by the first of its records."""
+    first = origins.filter(pl.col(KEY).is_in([str(member) for member in sorted(unfit)])).unique(
+        KEY, keep="first", maintain_order=True
+    )
+    return tuple(
+        DeadLetter("forward", part, legacy, "refused_by_target", "what the member's records add up to does not fit its column")
+        for part, legacy in first.select("part", "legacy").iter_rows()
+    )
 
 
 def repeated(work: Work, made: Transformed, own: pl.DataFrame) -> tuple[DeadLetter, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -30,6 +30,8 @@ from etl.sync.reverse.places import Place, new_place
 from etl.sync.reverse.proof import Reason, check_fixed
 from etl.sync.reverse.records import Records
 from etl.sync.reverse.write_back import WriteResult, transaction, write_batch
+
+NO_GOLDEN: Final = Reason("legacy_row_refused", "what the member's records add up to does not fit its column")
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,8 @@ def without_refused(located: Located, images: Images) -> Images:
         if one.kept.any():
             kept.append(place.only(one.kept))
             seen.append(Seen(one.rows.filter(one.kept), one.kept.filter(one.kept), {}))
+            lost = {int(at) for at in place.at.filter(one.kept)} - images.rows.keys()
+            located.dead |= dict.fromkeys(lost, NO_GOLDEN)
     located.places = kept
     return replace(images, seen=tuple(seen))
 

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import polars as pl
 
+from etl.dedupe.golden import golden_where_sums_fit
 from etl.reconcile.expected import SYSTEM, Lookup
-from etl.reconcile.merged import Survive, golden_rows
+from etl.reconcile.merged import Survive, as_records
 from etl.reconcile.plan import LINK, TablePlan
 from etl.sync.reverse.checked import Seen, see
 from etl.sync.reverse.places import AT, Place
@@ -62,14 +63,15 @@ def read_images(
 
 
 def fold(plan: TablePlan, records: pl.DataFrame, survive: Survive) -> pl.DataFrame:
-    """One row a member: golden where it has several records."""
+    """One row a member: golden where it has several records, none where a sum of theirs does not fit."""
     several = records[AT].is_duplicated()
     single = records.filter(~several).select(AT, *plan.schema.names())
     if not several.any():
         return single
     aside = records.filter(several)
     (member_id,) = plan.key
-    golden = golden_rows(plan, survive, aside).join(aside.select(member_id, AT).unique(), on=member_id)
+    rows = golden_where_sums_fit(survive, as_records(plan, aside))[0].rows
+    golden = rows.join(aside.select(member_id, AT).unique(), on=member_id)
     return pl.concat([single, golden.select(AT, *plan.schema.names())])
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 
+import polars as pl
 import pytest
 
 from etl.progress import Silent
@@ -155,6 +157,29 @@ def test_retry_leaves_forward_to_the_sync_that_runs(sides: Sides, pair: tuple[in
         assert (left.found, left.left) == (0, 1)
     assert retry_letters(sides.settings, execute=True, progress=Silent()).carried == 1
     assert emails(sides, pair[0]) == [LONG]
+
+
+def test_a_sum_that_does_not_fit_stops_nobody_else(sides: Sides, pair: tuple[int, int]) -> None:
+    """Two records of one person, whose balances together have a digit too many for the target."""
+    rich, other = pair
+    sides.legacy("crm", f"UPDATE dbo.Member SET Balance = 900000000000000 WHERE MemberId = {rich}")
+    sides.run("crm")
+    sides.legacy("crm", PERSON.format(name="again", email="again@example.com").replace("2.5", "900000000000000"))
+    ((again,),) = sides.legacy("crm", "SELECT MAX(MemberId) FROM dbo.Member")
+    change(sides, **{f"m{other}": "goes@example.com"})
+
+    def match(part: str, newcomers: pl.DataFrame) -> pl.Series:
+        return pl.Series([rich] * newcomers.height, dtype=pl.Int64)
+
+    with following(sides.settings, sides.shop, match=match) as matching:
+        done = matching.run("crm")["member"]
+        assert (done.written, done.dead) == (1, 1)
+        assert emails(sides, other) == ["goes@example.com"]
+        assert sides.state(OPEN) == [(str(again), "refused_by_target")]
+        sides.legacy("crm", f"UPDATE dbo.Member SET Balance = 1 WHERE MemberId = {again}")
+        assert matching.run("crm")["member"].written == 1
+    assert sides.state(OPEN) == []
+    assert sides.rows("SELECT balance FROM member WHERE member_id = %s", rich) == [(Decimal("900000000000001"),)]
 
 
 def test_letters_of_tables_that_are_copied_settle_too(sides: Sides) -> None:

@@ -180,6 +180,23 @@ def test_a_card_that_counts_minutes_does_not_move_the_registration(bridge: Bridg
     assert image_of(bridge, member)["registered_at"] == registered
 
 
+def test_a_sum_that_does_not_fit_stops_nobody_else(bridge: Bridge) -> None:
+    """Two records of one person, whose balances together have a digit too many: nothing can be said of that member alone."""
+    rich, again, other = single(bridge, "crm", 11), single(bridge, "crm", 12), single(bridge, "crm", 13)
+    bridge.target("UPDATE member_source SET member_id = %s WHERE member_id = %s", rich, again)
+    bridge.target("UPDATE member SET merged_into = %s WHERE member_id = %s", rich, again)
+    bridge.settle()
+    both = f"WHERE MemberId IN ({rich}, {again})"
+    old = bridge.legacy(f"SELECT MAX(Balance) FROM crm.dbo.Member {both}")[0][0]
+    bridge.legacy(f"UPDATE crm.dbo.Member SET Balance = 900000000000000 {both}")
+    bridge.target("UPDATE member SET address = '南京路7号' WHERE member_id IN (%s, %s)", rich, other)
+    result = bridge.bring("member")
+    assert [(letter.key, letter.reason) for letter in result.dead] == [(str(rich), "legacy_row_refused")]
+    assert result.done == {str(other)}
+    assert crm(bridge, other, "Address") == ("南京路7号",)
+    bridge.legacy(f"UPDATE crm.dbo.Member SET Balance = {old} {both}")
+
+
 def image_of(bridge: Bridge, member: int) -> dict[str, Any]:
     """What all legacy records of a member make of it together."""
     table = bridge.plan.table("member")
