@@ -231,6 +231,12 @@ class Routes:
             self._thread.start()
         return self
 
+    def __enter__(self) -> Routes:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Poll no more. The acknowledgement goes with it, unless writes are in flight: then it lapses by itself."""
         self._stop.set()

@@ -1,0 +1,126 @@
+"""Whom a switch waits for: an instance that is believed to be gone, and is not, writes to the side that its store has left."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from etl.errors import ConfigurationError, RefusedError
+from migrations.release.acks import AckWatch, forget_acks, read_acks, require_instances, waiting_for
+
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+def say(
+    folder: Path, instance: str, sequence: int, ago_s: float = 0.0, written_ago_s: float | None = None, **more: object
+) -> None:
+    """An acknowledgement as the client writes it. written_ago_s: by the file's clock, where that is another one."""
+    path = folder / f"{instance}.json"
+    at = (NOON - timedelta(seconds=ago_s)).isoformat()
+    ack = {"format": 1, "instance": instance, "sequence": sequence, "at": at, "lease_s": 30, "in_flight": 0, "trouble": ""}
+    path.write_text(json.dumps(ack | more))
+    stamp = (NOON - timedelta(seconds=ago_s if written_ago_s is None else written_ago_s)).timestamp()
+    os.utime(path, (stamp, stamp))
+
+
+class Steady:
+    """The controller's own clock, in the test's hands."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_who_holds_an_older_map_is_waited_for(tmp_path: Path) -> None:
+    say(tmp_path, "till-1", 41)
+    say(tmp_path, "till-2", 42)
+    say(tmp_path, "till-3", 43)
+    say(tmp_path, "dead", 40, ago_s=36.0)
+    say(tmp_path, "slow", 40, ago_s=34.0)
+    assert waiting_for(read_acks(tmp_path), 42, NOON) == ("slow", "till-1")
+
+
+def test_a_file_that_cannot_be_read_may_be_somebody_who_writes(tmp_path: Path) -> None:
+    """Taken for nobody, its till would go on selling by the old route; counted for ever, one torn file would stop every release."""
+    say(tmp_path, "torn", 99)
+    (tmp_path / "torn.json").write_text('{"format": 1, "seq')
+    os.utime(tmp_path / "torn.json", (NOON.timestamp(), NOON.timestamp()))
+    assert waiting_for(read_acks(tmp_path), 42, NOON) == ("torn",)
+    assert waiting_for(read_acks(tmp_path), 42, NOON + timedelta(seconds=36)) == ()
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [{"sequence": True}, {"sequence": -5}, {"sequence": "99"}, {"lease_s": 1e12}, {"lease_s": float("nan")}, {"at": "noon"}],
+)
+def test_nonsense_in_an_acknowledgement_acknowledges_nothing(tmp_path: Path, lie: dict[str, object]) -> None:
+    say(tmp_path, "till-1", 99)
+    say(tmp_path, "till-1", **({"sequence": 99} | lie))
+    assert waiting_for(read_acks(tmp_path), 42, NOON) == ("till-1",)
+
+
+def test_a_clock_that_is_behind_makes_nobody_gone(tmp_path: Path) -> None:
+    """Its own time says that it is an hour old; the file's, that it has just been written."""
+    say(tmp_path, "till-1", 41, ago_s=3_600.0, written_ago_s=1.0)
+    assert waiting_for(read_acks(tmp_path), 42, NOON) == ("till-1",)
+
+
+def test_what_the_clocks_say_is_believed_only_after_silence(tmp_path: Path) -> None:
+    """The controller's clock jumps an hour ahead: every instance looks dead, and every one of them sells."""
+    steady = Steady()
+    watch = AckWatch(tmp_path, steady=steady)
+    say(tmp_path, "till-1", 41)
+    later = NOON + timedelta(hours=1)
+    assert watch.look(42, later).in_doubt == ("till-1",)
+    steady.now = 34.0
+    say(tmp_path, "till-1", 41, ago_s=-1.0)
+    assert not watch.look(42, later).done
+    steady.now = 60.0
+    assert watch.look(42, later).in_doubt == ("till-1",), "it has said something since"
+    steady.now = 70.0
+    say(tmp_path, "till-2", 42, ago_s=-3_600.0)
+    found = watch.look(42, later)
+    assert (found.lapsed, found.in_doubt, found.acknowledged, found.done) == (("till-1",), (), ("till-2",), True)
+
+
+def test_all_have_to_say_so(tmp_path: Path) -> None:
+    watch = AckWatch(tmp_path, expected=2)
+    say(tmp_path, "till-1", 42)
+    assert watch.look(42, NOON).why() == "1 instances are missing"
+    say(tmp_path, "till-2", 41, in_flight=3, trouble="the map is empty")
+    found = watch.look(42, NOON)
+    assert not found.done
+    assert found.why() == "waiting for till-2 (at map 41, 3 writes in flight, the map is empty)"
+    say(tmp_path, "till-2", 42)
+    assert watch.look(42, NOON).done
+    assert watch.look(42, NOON).why() == ""
+
+
+def test_nobody_there_is_not_everybody_agreed(tmp_path: Path) -> None:
+    """A folder that is not mounted looks exactly like this."""
+    assert not AckWatch(tmp_path / "not mounted").look(42, NOON).done
+    with pytest.raises(RefusedError, match="0 application instances"):
+        require_instances(read_acks(tmp_path), 0, NOON)
+    say(tmp_path, "till-1", 3)
+    say(tmp_path, "dead", 3, ago_s=100.0)
+    require_instances(read_acks(tmp_path), 0, NOON)
+    with pytest.raises(RefusedError, match="2 are needed"):
+        require_instances(read_acks(tmp_path), 2, NOON)
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "acks").write_text("a file")
+    with pytest.raises(ConfigurationError):
+        read_acks(tmp_path / "acks")
+
+
+def test_only_those_gone_for_long_are_forgotten(tmp_path: Path) -> None:
+    say(tmp_path, "old", 1, ago_s=90_000.0)
+    say(tmp_path, "recent", 1, ago_s=3_600.0)
+    assert forget_acks(tmp_path, NOON) == ("old",)
+    assert [ack.instance for ack in read_acks(tmp_path)] == ["recent"]
