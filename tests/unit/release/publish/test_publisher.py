@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -132,7 +133,7 @@ def test_times_grow_by_whole_seconds(places: PublishSettings) -> None:
     for state in (fenced(planned(), "S001"), moved(planned(), "S001"), moved(moved(planned(), "S001"), "S002")):
         publish(state, places)
         times.append(int(places.routes.stat().st_mtime))
-    assert all(later > earlier for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later > earlier for earlier, later in pairwise(times))
 
 
 def test_one_place_that_fails_keeps_the_map_from_no_other(places: PublishSettings) -> None:
