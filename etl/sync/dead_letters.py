@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from etl.load.sql import places, sql
 from etl.sync.model import DeadLetter, Direction
 from etl.target.bulk import BulkConnection
 from etl.target.columns import text_of
+
+DELETE_REFUSED: Final = "delete_refused"
+"""Reason of a letter about a row that is gone on the target and is not let go of on the legacy side: a person settles it."""
 
 
 @dataclass(frozen=True)

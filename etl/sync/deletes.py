@@ -39,7 +39,7 @@ def delete_round(sync: ReverseSync) -> dict[str, Counts]:
         return {}
     context, counts = reverse_context(sync), {}
     positions = read_positions(sync.mark, sync.plan.state_schema)
-    for table in sync.scanned:
+    for table in reversed(sync.scanned):  # rows that refer to others go before these
         now: datetime = sync.mark.scalar("SELECT NOW(6)")
         after = now - SETTLED
         known = positions.get(deletes_name(table.name))

@@ -9,7 +9,7 @@ import polars as pl
 
 from etl.reconcile.plan import decode_keys
 from etl.sync.capture.rows import SYNCED_AT, UPDATED_AT, key_types, read_types, select_by_key, with_keys
-from etl.sync.dead_letters import KeptLetter, list_dead_letters, settle_dead_letters
+from etl.sync.dead_letters import DELETE_REFUSED, KeptLetter, list_dead_letters, settle_dead_letters
 from etl.sync.model import KEY
 from etl.sync.plan import SyncTable
 from etl.target.bulk import BulkConnection
@@ -19,8 +19,8 @@ KEYS_A_PAGE: Final = 500
 
 
 def letters_of(table: SyncTable, letters: Sequence[KeptLetter]) -> list[KeptLetter]:
-    """Letters about rows of a table; one about a table as a whole names no part."""
-    return [letter for letter in letters if letter.part.startswith(f"{table.name}/")]
+    """Letters about rows of a table that are there; one about a table as a whole names no part."""
+    return [one for one in letters if one.part.startswith(f"{table.name}/") and one.reason != DELETE_REFUSED]
 
 
 def dirty_rows(connection: BulkConnection, schema: str, table: SyncTable, letters: Sequence[KeptLetter]) -> pl.DataFrame:

@@ -41,6 +41,7 @@ REASONS: Final = {
     "unknown_member": "refers to an unknown member",
     "unknown_system": "no part makes members of this system",
     "duplicate_key": "another row has its key",
+    "delete_refused": "SQL Server does not delete it",
 }
 """Reasons of dead letters (etl/sync/forward, etl/sync/reverse)."""
 

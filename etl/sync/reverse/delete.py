@@ -8,8 +8,10 @@ import polars as pl
 
 from etl.reconcile.by_key import key_condition
 from etl.reconcile.plan import decode_keys, encode_keys
-from etl.source.errors import ServerError
+from etl.source.errors import CAUSES, ServerError
 from etl.source.session import PlainSession
+from etl.sync.dead_letters import DELETE_REFUSED
+from etl.sync.model import DeadLetter
 from etl.sync.plan import SyncTable
 from etl.sync.reverse import statements
 from etl.sync.reverse.inverse import PartInverse, invert_part
@@ -27,19 +29,34 @@ KEYS_A_BATCH = 200
 
 def delete_rows(context: ReverseContext, table: SyncTable, keys: Iterable[str]) -> Reversed:
     """Delete the legacy rows of target rows that are gone, by KEY. `done`: nothing of them is left; `later`: somebody holds the
-    row, or changed it after forward's position. Doing it again is harmless. Raises ServerError."""
+    row, or changed it after forward's position; `dead`: the server keeps it, since other rows refer to it, say. Doing it again is
+    harmless. Raises ServerError for what is no matter of rows."""
     result = Reversed()
     inverses = [invert_part(part, context.plan.mapping.time_zone) for part in table.plan.parts]
     wanted = pl.Series(sorted(set(keys)), dtype=pl.String)
     for first in range(0, len(wanted), KEYS_A_BATCH):
-        some = wanted[first : first + KEYS_A_BATCH]
-        try:
-            delete_batch(context, table, inverses, some, result)
-        except ServerError as error:
-            if not error.transient and error.number is not None:
-                raise
-            result.later.update(dict.fromkeys(some, LOCKED))
+        delete_some(context, table, inverses, wanted[first : first + KEYS_A_BATCH], result)
     return result
+
+
+def delete_some(
+    context: ReverseContext, table: SyncTable, inverses: list[PartInverse], keys: pl.Series, result: Reversed
+) -> None:
+    """One batch; in halves where it fails because of a row."""
+    try:
+        delete_batch(context, table, inverses, keys, result)
+    except ServerError as error:
+        if error.transient or error.number is None:
+            result.later.update(dict.fromkeys(keys, LOCKED))
+        elif error.number in CAUSES:
+            raise
+        elif len(keys) > 1:
+            half = len(keys) // 2
+            delete_some(context, table, inverses, keys[:half], result)
+            delete_some(context, table, inverses, keys[half:], result)
+        else:
+            why = f"SQL Server does not delete it (error {error.number})"
+            result.dead.append(DeadLetter("reverse", table.plan.parts[0].part.name, keys[0], DELETE_REFUSED, why))
 
 
 def delete_batch(

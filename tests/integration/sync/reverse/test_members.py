@@ -297,6 +297,25 @@ def test_deleted_rows_are_deleted_unless_somebody_changed_them(bridge: Bridge) -
     assert delete_rows(context, table, [str(keys[0])]).done == {str(keys[0])}
 
 
+def test_a_row_that_cannot_be_deleted_stops_no_other(bridge: Bridge) -> None:
+    """Other rows refer to it (error 547): it is kept as a letter, and the rest of its batch is gone."""
+    member, keys = single(bridge, "crm", 8), [bridge.own_id() for _ in range(3)]
+    for key in keys:
+        bridge.target("INSERT INTO sign_in (sign_in_id, member_id, signed_at, channel) VALUES (%s, %s, '2026-11-11', 'APP')",
+                      key, member)  # fmt: skip
+    bridge.bring("sign_in")
+    noted = entries_by_target(bridge.source, "crm", "sign_in/crm", map(str, keys))
+    refers = "Id int NOT NULL PRIMARY KEY, SignInId bigint NOT NULL REFERENCES dbo.SignIn (SignInId)"
+    with somebody(bridge) as session:
+        session.execute(f"USE crm; CREATE TABLE dbo.Refers ({refers})")
+        session.execute(f"INSERT INTO dbo.Refers (Id, SignInId) VALUES (1, {noted[str(keys[1])]})")
+        context = ReverseContext(bridge.plan, bridge.source, bridge.work, read_survive(bridge.settings))
+        result = delete_rows(context, bridge.plan.table("sign_in"), map(str, keys))
+        session.execute("DROP TABLE dbo.Refers")
+    found = [(one.key, one.reason) for one in result.dead]
+    assert (result.done, found) == ({str(keys[0]), str(keys[2])}, [(str(keys[1]), "delete_refused")])
+
+
 def test_a_login_that_only_reads_is_told_what_to_grant(bridge: Bridge) -> None:
     assert missing_rights(bridge.source, bridge.plan) == ()
     url = bridge.settings.source.url.get_secret_value().replace("sa:", f"{READER}:")
