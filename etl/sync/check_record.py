@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -110,12 +111,11 @@ def note_pass(target: BulkConnection, state_schema: str, one: CheckPass) -> None
 
 @dataclass
 class Found:
-    """The first differences of a pass, masked, as a file in the state folder. Raises ConfigurationError when the disk is full."""
+    """The first differences of a pass, masked, as a file in the state folder; what was kept before a restart stays."""
 
     folder: Path
     limit: int
     began: datetime
-    differences: list[Difference] = field(default_factory=list)
 
     @property
     def path(self) -> Path:
@@ -123,13 +123,12 @@ class Found:
         return self.folder / "sync" / f"check-{self.began:%Y%m%dT%H%M%S}.json"
 
     def add(self, more: Iterable[Difference]) -> None:
-        """Keep these too, as far as there is room."""
-        room = self.limit - len(self.differences)
-        new = [one for one, _ in zip(more, range(max(0, room)), strict=False)]
+        """Keep these too, as far as there is room. Raises ConfigurationError when the disk is full."""
+        kept = json.loads(self.path.read_text("utf-8"))["differences"] if self.path.exists() else []
+        new = [asdict(one) for one in islice(more, max(0, self.limit - len(kept)))]
         if not new:
             return
-        self.differences += new
         make_private_folder(self.path.parent)
-        told = {"began": self.began.isoformat(), "differences": [asdict(one) for one in self.differences]}
+        told = {"began": self.began.isoformat(), "differences": [*kept, *new]}
         with write_personal_file(self.path) as file:
             file.write(json.dumps(told, ensure_ascii=False, indent=1).encode())

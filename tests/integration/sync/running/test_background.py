@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from etl.reconcile.differences import Difference, Kind
 from etl.sync import background
 from etl.sync.check_record import CheckPass, Found, note_pass, read_standing
 from etl.sync.state import read_positions
@@ -101,8 +103,10 @@ def test_a_pass_goes_on_where_it_was(shop: Shop) -> None:
     assert done.rows == 1_000 + tills + orders + 1  # keys of the legacy side, and the one key behind
 
 
-def test_the_file_of_differences_has_a_limit(shop: Shop) -> None:
-    found = Found(shop.settings.state_dir, 0, datetime.now(UTC))
-    found.add([])
-    assert not found.path.exists()
-    assert len(replace(CheckPass(found.began), leg="x", after="k" * 500).detail) < 400
+def test_the_file_of_differences_has_a_limit_and_outlives_a_restart(tmp_path: Path) -> None:
+    began = datetime.now(UTC)
+    for name in ("a", "b", "c"):
+        Found(tmp_path, 2, began).add([Difference("member", Kind.EXTRA, name)])
+    told = json.loads(Found(tmp_path, 2, began).path.read_text("utf-8"))["differences"]
+    assert [one["key"] for one in told] == ["a", "b"]
+    assert len(replace(CheckPass(began), leg="x", after="k" * 500).detail) < 400

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from cli.app import run
 from etl.errors import RefusedError, UsageError
 from etl.names import SourceTable
 from etl.progress import Silent
@@ -159,3 +162,30 @@ def test_marks_that_prove_nothing_are_refused(shop: Shop) -> None:
     ):
         with pytest.raises(RefusedError):
             drain_store(shop.settings, DrainRequest("S", "target", 1.0, until=wrong), Silent())
+
+
+def test_the_commands_hand_a_mark_on(shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As an operator does: a mark is printed, kept, and given back."""
+    settings = shop.settings
+    config = tmp_path / "membershift.toml"
+    config.write_text(
+        f"""
+[source]
+url = "{settings.source.url.get_secret_value()}"
+databases = ["crm", "pos", "ecom"]
+[target]
+url = "{settings.target.url.get_secret_value()}"
+schema = "{settings.target.schema_name}"
+state_schema = "{settings.target.state_schema}"
+"""
+    )
+    assert run(["sync", "mark", "--json", "--config", str(config)]) == 0
+    text = json.loads(capsys.readouterr().out)["mark"]
+    store = a_store(shop)
+    sell(shop, store)
+    drain = ["sync", "drain", "--store", store, "--config", str(config), "--within"]
+    with shop.running():
+        assert run([*drain, "30", "--until", text]) == 0
+        assert text in capsys.readouterr().out.replace("\n", "")
+    assert run([*drain, "1", "--json"]) in (0, 6)
+    assert json.loads(capsys.readouterr().out)["held"] == NOBODY
