@@ -20,6 +20,7 @@ from etl.reconcile.invariant_model import InvariantResult, InvariantsResult, Row
 from etl.reconcile.invariant_sides import ALWAYS, Look, TargetPool, fill
 from etl.reconcile.invariant_spec import Except, Invariants, OrphanRule, RowRule, SumsRule, When, load_invariants
 from etl.reconcile.quarantined_keys import QuarantinedKeys
+from etl.reconcile.record import record_invariants
 from etl.reconcile.registry import anything_merged
 from etl.settings import Settings
 from etl.source.catalog import read_catalog
@@ -37,7 +38,7 @@ Check = Callable[[], InvariantResult]
 
 
 def run_invariants(settings: Settings, progress: Progress) -> InvariantsResult:
-    """Check every invariant of the mapping. Changes nothing.
+    """Check every invariant of the mapping, and note in the state folder what was found. Changes nothing else.
 
     Raises SourceError, TargetError, ConfigurationError for a rule that cannot be read.
     """
@@ -60,7 +61,9 @@ def run_invariants(settings: Settings, progress: Progress) -> InvariantsResult:
         results = run_checks(list(checks(look, mapping, rules)), soon, at_once, progress)
         failed = any(result.verdict is Verdict.DIFFERS for result in results)
         notes = notes_of(mapping, rules) + ((snapshot.note,) if snapshot.note else ())
-        return InvariantsResult(tuple(results), snapshot.taken_at, as_of, failed, notes)
+        result = InvariantsResult(tuple(results), snapshot.taken_at, as_of, failed, notes)
+    record_invariants(settings, result)
+    return result
 
 
 def run_checks(steps: Sequence[Check], soon: Executor, at_once: int, progress: Progress) -> list[InvariantResult]:

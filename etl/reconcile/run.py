@@ -30,6 +30,7 @@ from etl.reconcile.members import Corrections
 from etl.reconcile.merged import Merged, read_survive
 from etl.reconcile.outcome import Examined, describe_crosswalk, describe_table
 from etl.reconcile.plan import TablePlan, choose_tables, plan_tables, source_tables
+from etl.reconcile.record import record_rows
 from etl.reconcile.registry import Registry, anything_merged
 from etl.reconcile.rows import Comparison, Limits, Sides, compare_rows
 from etl.reconcile.sample import Sample, compare_sample
@@ -78,12 +79,15 @@ class Planned:
 
 
 def run_reconcile(settings: Settings, request: ReconcileRequest, progress: Progress) -> ReconcileResult:
-    """Compare rows of the requested tables. Changes nothing.
+    """Compare rows of the requested tables, and note in the state folder what was found. Changes nothing else.
 
     Raises SourceError, TargetError, ConfigurationError for a mapping that does not fit, UsageError for an unknown table.
     """
     with open_source(settings.source, progress) as source:
-        return compare(settings, source, request, progress).result
+        result = compare(settings, source, request, progress).result
+    mapping = load_mapping(settings.mapping, settings.config_dir)
+    record_rows(settings, result, (table.target for table in mapping.tables))
+    return result
 
 
 def compare(settings: Settings, source: Source, request: ReconcileRequest, progress: Progress) -> Compared:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -34,7 +35,22 @@ class PrometheusSettings(Section):
         """Nothing but HTTP is spoken; urllib would read a local file too."""
         if not url.get_secret_value().startswith(("http://", "https://")):
             raise ValueError("it has to begin with http:// or https://")
+        try:
+            named = urlsplit(url.get_secret_value())
+            usable = bool(named.hostname) and (named.port or 1) > 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError("it names no host, or a port that cannot be")
         return url
+
+    @field_validator("bearer")
+    @classmethod
+    def header(cls, bearer: SecretStr | None) -> SecretStr | None:
+        """It fits into a header of HTTP."""
+        if bearer is not None and not unquote(bearer.get_secret_value()).isprintable():
+            raise ValueError("a token has no line breaks")
+        return bearer
 
 
 class SqlSettings(Section):
