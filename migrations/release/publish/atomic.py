@@ -6,6 +6,7 @@ Applications of other users read what is published, and it holds nothing persona
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import secrets
 import time
@@ -16,6 +17,8 @@ from etl.errors import ConfigurationError
 
 READABLE: Final = 0o644
 SECOND_NS: Final = 1_000_000_000
+LEFTOVER_S: Final = 60.0
+"""Nobody writes a file of this size for so long."""
 
 
 class PublishError(ConfigurationError):
@@ -27,6 +30,7 @@ def replace_file(path: Path, content: bytes) -> None:
     a whole second at least: some readers look at seconds only. A link is followed. Raises PublishError; then the old file stands.
     """
     path = Path(os.path.realpath(path))
+    forget_leftovers(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.partial")
     try:
         try:
@@ -40,6 +44,16 @@ def replace_file(path: Path, content: bytes) -> None:
         sync_folder(path.parent)
     except OSError as error:
         raise refused(error, path) from error
+
+
+def forget_leftovers(path: Path) -> None:
+    """Take away what a process that was killed while it wrote `path` has left beside it."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        try:
+            if time.time() - os.stat(leftover).st_mtime > LEFTOVER_S:
+                os.unlink(leftover)
+        except OSError:
+            continue  # it harms nobody; what keeps this one from being removed will be told when the file is written
 
 
 def what_stands(path: Path) -> tuple[int, int]:

@@ -206,6 +206,17 @@ def test_a_disk_without_room_leaves_the_old_file_whole(tmp_path: Path) -> None:
     assert [one.name for one in tmp_path.iterdir()] == ["routes.json"]
 
 
+def test_what_a_killed_publisher_left_is_taken_away(tmp_path: Path) -> None:
+    """A controller that is killed again and again would fill the disk with halves of maps."""
+    old, fresh, other = (tmp_path / f".{name}.partial" for name in ("routes.json.1.aa", "routes.json.2.bb", "flags.json.1.cc"))
+    for path in (old, fresh, other):
+        path.write_bytes(b"half")
+    for path in (old, other):
+        os.utime(path, (1, 1))
+    replace_file(tmp_path / "routes.json", b"1")
+    assert [path.exists() for path in (old, fresh, other)] == [False, True, True]
+
+
 def test_a_damaged_map_is_named_when_it_is_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "routes.json"
     assert read_published(path) is None
