@@ -1,10 +1,11 @@
 """Sync: how many changes a second each way, how far behind, what it costs when nothing happens.
 
-    python -m bench.sync [--rows 50000] [--seconds 20] [--json]
+    python -m bench.sync [--rows 50000] [--reverse-rows 50000] [--seconds 20] [--only forward reverse steady idle] [--json]
 
-Both servers, the sync and the writers share the machine. Ledger rows are written, a batch every tenth of a second, each with a
-reference of its own; the other side is asked for the newest reference, so that lag is seen from outside: from the answer to
-COMMIT on one side until the row is there on the other.
+A backlog of any size is written and brought over in bounded memory; a million rows back take a quarter of an hour. Both servers,
+the sync and the writers share the machine. Ledger rows are written, a batch every tenth of a second, each with a reference of its
+own; the other side is asked for the newest reference, so that lag is seen from outside: from the answer to COMMIT on one side
+until the row is there on the other. Only rows behind those seen already are asked for: the question must not be what takes long.
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import psutil
 
-from bench.processes import measure, membershift
+from bench.processes import Measured, measure, membershift
 from bench.report import Result, print_results
+from bench.spent import spent_in
 from etl.config_file import read_settings
 from etl.settings import Settings
 from etl.source.connect import Source, open_source
@@ -33,7 +35,14 @@ from fixtures.sandbox import sandbox_down, sandbox_up
 
 MEMBERS: Final = 2_000
 BEAT_S: Final = 0.1
-IDLE_S: Final = 20.0
+SETTLE_S: Final = 75.0
+"""By then sync looks less often, since nothing happens."""
+
+IDLE_S: Final = 30.0
+BORN: Final = 2**47
+"""Numbers made on the target begin here."""
+
+PHASES: Final = ("forward", "reverse", "steady", "idle")
 ROOT: Final = Path(__file__).resolve().parents[1]
 PATIENCE_S: Final = 60.0
 
@@ -50,7 +59,9 @@ class Lag:
 def main() -> None:
     """Measure both directions on a sandbox of its own."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=50_000, help="of a backlog in each direction")
+    parser.add_argument("--rows", type=int, default=50_000, help="of a backlog, forward")
+    parser.add_argument("--reverse-rows", type=int, help="of a backlog, reverse; as many as forward, at most 50,000")
+    parser.add_argument("--only", nargs="+", choices=PHASES, default=list(PHASES), help="what to measure")
     parser.add_argument("--seconds", type=float, default=20.0, help="at a steady rate, in each direction")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args()
@@ -63,33 +74,51 @@ def main() -> None:
                 if command == ("dedupe", "run"):
                     membershift(settings.origin, "stage")
                 membershift(settings.origin, *command, "--execute")
-            print_results(measure_all(settings, options.rows, options.seconds), as_json=options.json)
+            reverse_rows = options.reverse_rows or min(options.rows, 50_000)
+            results = measure_all(folder, settings, options.only, options.rows, reverse_rows, options.seconds)
+            print_results(results, as_json=options.json)
         finally:
             sandbox_down(folder, purge=True)
 
 
-def measure_all(settings: Settings, rows: int, seconds: float) -> list[Result]:
+def measure_all(
+    folder: Path, settings: Settings, phases: Sequence[str], rows: int, reverse_rows: int, seconds: float
+) -> list[Result]:
     """Backlogs first, then steady rates, then nothing at all."""
-    start = measure([*program(settings), "--until-quiet"]).seconds
+    found: list[Result] = []
     with open_source(settings.source) as source, connect_bulk(settings.target) as target:
         members = [
             int(row[0]) for row in target.query("SELECT CAST(source_id AS SIGNED) FROM member_source WHERE source = 'crm'")
         ]
-        write_legacy(source, members, rows, "BACKLOG")
-        forward = measure([*program(settings), "--until-quiet"])
-        write_target(target, members, rows, "BACKLOG")
-        reverse = measure([*program(settings), "--until-quiet"])
-        steady = [
-            Result("forward backlog", rows / max(forward.seconds - start, 0.1), "rows/s", goal=5_000),
-            Result("forward backlog, peak memory", forward.peak_mib, "MiB", goal=300, goal_is="at most"),
-            Result("reverse backlog", rows / max(reverse.seconds - start, 0.1), "rows/s"),
-            Result("reverse backlog, peak memory", reverse.peak_mib, "MiB", goal=300, goal_is="at most"),
-        ]
-        for rate in (500, 2_000):
-            steady += told(f"forward at {rate:,} rows/s", measure_forward(settings, source, target, members, rate, seconds), 1.0)
-        for rate in (250, 1_000):
-            steady += told(f"reverse at {rate:,} rows/s", measure_reverse(settings, source, target, members, rate, seconds), 2.0)
-    return [*steady, Result("idle, of a core for both sides", 100 * idle_share(settings), "%", goal=4, goal_is="at most")]
+        if "forward" in phases:
+            empty = measure([*program(settings), "--until-quiet"])
+            write_legacy(source, members, rows, "BACKLOG")
+            found += measure_backlog(folder, settings, "forward backlog", rows, empty, 5_000)
+        if "reverse" in phases:
+            empty = measure([*program(settings), "--until-quiet"])
+            write_target(target, members, reverse_rows, "BACKLOG")
+            found += measure_backlog(folder, settings, "reverse backlog", reverse_rows, empty, None)
+        for rate in (500, 2_000) if "steady" in phases else ():
+            found += told(f"forward at {rate:,} rows/s", measure_forward(settings, source, target, members, rate, seconds), 1.0)
+        for rate in (250, 1_000) if "steady" in phases else ():
+            found += told(f"reverse at {rate:,} rows/s", measure_reverse(settings, source, target, members, rate, seconds), 2.0)
+    if "idle" in phases:
+        found.append(Result("idle, of a core for both sides", 100 * idle_share(settings), "%", goal=4, goal_is="at most"))
+    return found
+
+
+def measure_backlog(folder: Path, settings: Settings, name: str, rows: int, empty: Measured, goal: float | None) -> list[Result]:
+    """Bring a backlog over, less what a run without one takes (`empty`); and who worked for it."""
+    with spent_in(folder) as spent:
+        run = measure([*program(settings), "--until-quiet"])
+    tens = rows / 10_000
+    return [
+        Result(name, rows / max(run.seconds - empty.seconds, 0.1), "rows/s", goal=goal),
+        Result(f"{name}, peak memory", run.peak_mib, "MiB", goal=300, goal_is="at most"),
+        Result(f"{name}, sync itself", (run.cpu_seconds - empty.cpu_seconds) / tens, "CPU s / 10,000 rows"),
+        Result(f"{name}, stand-in of SQL Server", spent.of("source") / tens, "CPU s / 10,000 rows"),
+        Result(f"{name}, target", spent.of("target") / tens, "CPU s / 10,000 rows"),
+    ]
 
 
 def told(name: str, lag: Lag, goal: float) -> list[Result]:
@@ -137,12 +166,17 @@ def measure_forward(
 ) -> Lag:
     """Written on the legacy side, seen on the target."""
 
+    last = int(target.scalar("SELECT MAX(entry_id) FROM points_ledger WHERE entry_id < %s", (BORN,)) or 0)
+    top = -1
+
     def newest() -> int:
-        found = target.scalar(
-            "SELECT MAX(ref_no) FROM points_ledger FORCE INDEX (ix_sync) WHERE updated_at > NOW(6) - INTERVAL 2 SECOND "
-            "AND ref_no LIKE 'F%'"
+        nonlocal last, top
+        ((key, found),) = target.query(
+            "SELECT MAX(entry_id), MAX(ref_no) FROM points_ledger WHERE entry_id > %s AND entry_id < %s AND ref_no LIKE 'F%%'",
+            (last, BORN),
         )
-        return number_of(found)
+        last, top = max(last, int(key or 0)), max(top, number_of(found))
+        return top
 
     return measure_lag(
         settings, lambda reference, rows: write_legacy(source, members, rows, f"F{reference}"), newest, rate, seconds
@@ -154,12 +188,16 @@ def measure_reverse(
 ) -> Lag:
     """Written on the target, seen on the legacy side."""
 
+    last = int(source.scalar("SELECT MAX(EntryId) FROM crm.dbo.PointsLedger") or 0)
+    top = -1
+
     def newest() -> int:
-        return number_of(
-            source.scalar(
-                "SELECT MAX(RefNo) FROM crm.dbo.PointsLedger WHERE EntryId > 0 AND Reason = 'BENCH' AND RefNo LIKE 'R%'"
-            )
+        nonlocal last, top
+        ((key, found),) = source.query(
+            f"SELECT MAX(EntryId), MAX(RefNo) FROM crm.dbo.PointsLedger WHERE EntryId > {last} AND RefNo LIKE 'R%'"
         )
+        last, top = max(last, int(key or 0)), max(top, number_of(found))
+        return top
 
     return measure_lag(
         settings, lambda reference, rows: write_target(target, members, rows, f"R{reference}"), newest, rate, seconds
@@ -197,6 +235,8 @@ def measure_lag(
         seen: dict[int, float] = {}
         last = time.monotonic() + seconds + PATIENCE_S
         while time.monotonic() < last and not (done.is_set() and len(seen) == len(written)):
+            if process.poll() is not None:
+                raise RuntimeError(f"sync ended with {process.returncode}: nothing would ever be seen")
             top, now = newest(), time.monotonic()
             for number in [number for number in list(written) if number <= top and number not in seen]:
                 seen[number] = now
@@ -216,7 +256,7 @@ def idle_share(settings: Settings) -> float:
     """Processor time of a running sync that has nothing to do, as a share of one core."""
     process = subprocess.Popen(program(settings), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
     try:
-        time.sleep(10)
+        time.sleep(SETTLE_S)
         watched = psutil.Process(process.pid)
         before = watched.cpu_times()
         time.sleep(IDLE_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -14,7 +15,7 @@ from etl.source.catalog import Column, Table
 from etl.sync.reverse import statements
 from etl.sync.reverse.fits import find_misfits
 from etl.sync.reverse.inverse_base import Slot
-from etl.sync.reverse.legacy_tables import add_returned, insert_entries
+from etl.sync.reverse.legacy_tables import add_returned, entries_by_legacy, insert_entries
 
 ID = Column("Id", "int", 4, 10, 0, nullable=False, is_identity=True)
 NAME = Column("Name", "varchar", 8, 0, 0, nullable=True, collation="Chinese_PRC_CI_AS", code_page=936)
@@ -30,6 +31,14 @@ def test_rows_are_numbered_in_their_order() -> None:
         OURS + "INSERT INTO [crm].[dbo].[M]]x] ([Name], [At]) OUTPUT inserted.[Id] SELECT v.c0, v.c1 "
         "FROM (VALUES (0, 'O''Neill', CAST(NULL AS datetime)), (1, N'王', '2026-11-11T20:00:00.003')) AS v (n, c0, c1) "
         "ORDER BY v.n"
+    )
+
+
+def test_what_all_rows_have_in_common_is_said_once() -> None:
+    rows: list[dict[str, Any]] = [{"Name": "a", "At": None}, {"Name": "b", "At": None}]
+    assert statements.insert_numbered(TABLE, "Id", [NAME, AT], rows) == (
+        OURS + "INSERT INTO [crm].[dbo].[M]]x] ([Name], [At]) OUTPUT inserted.[Id] SELECT v.c0, CAST(NULL AS datetime) "
+        "FROM (VALUES (0, 'a'), (1, 'b')) AS v (n, c0) ORDER BY v.n"
     )
 
 
@@ -107,3 +116,38 @@ def test_what_fits_to_the_last_place(column: Column, good: object, bad: object, 
     found = list(find_misfits(rows, {column.name: Slot(column.name, column, kind)}, written))
     assert [(one.row, one.reason) for one in found] == [(1, reason)]
     assert str(bad) not in found[0].detail
+
+
+class Answers:
+    """A source that notes what it is asked, and answers a range with `between`, a list of keys with `listed`."""
+
+    def __init__(self, between: list[tuple[str, str]], listed: list[tuple[str, str]]) -> None:
+        self.between, self.listed = between, listed
+        self.asked: list[str] = []
+
+    def query(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        self.asked.append(sql)
+        return list(self.between if "BETWEEN" in sql else self.listed)
+
+
+def test_entries_of_many_keys_are_asked_for_by_their_range() -> None:
+    keys = [str(key) for key in range(100, 150)]
+    source = Answers([("9", "120"), ("8", "120a")], [])
+    assert entries_by_legacy(source, "crm", "points_ledger/crm", keys) == {"120": "9"}
+    (asked,) = source.asked
+    assert asked.endswith("AND legacy_key BETWEEN N'100' AND N'149'")
+
+
+@pytest.mark.parametrize(
+    ("keys", "between"),
+    [
+        pytest.param([str(key) for key in range(100, 103)], 0, id="few"),
+        pytest.param([f"{key} " for key in range(100, 150)], 0, id="blanks, which servers pass over"),
+        pytest.param([f"{key}\x1f1" for key in range(100, 150)], 0, id="several columns"),
+        pytest.param([str(key) for key in range(100, 150)], 501, id="too much lies between"),
+    ],
+)
+def test_else_by_lists(keys: list[str], between: int) -> None:
+    source = Answers([(str(at), f"x{at}") for at in range(between)], [("9", keys[1])])
+    assert entries_by_legacy(source, "crm", "points_ledger/crm", keys) == {keys[1]: "9"}
+    assert " IN (" in source.asked[-1]
