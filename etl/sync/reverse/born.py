@@ -20,7 +20,7 @@ from etl.sync.model import KEY
 from etl.sync.plan import SyncPlan, SyncTable
 from etl.sync.reverse.checked import see
 from etl.sync.reverse.coarse import nudged
-from etl.sync.reverse.compose import Batch, Composition, compose
+from etl.sync.reverse.compose import UPDATED_AT, Batch, Composition, compose
 from etl.sync.reverse.decide import Decision, columns_of
 from etl.sync.reverse.images import Images, Tools
 from etl.sync.reverse.inverse import PartInverse, invert_part
@@ -108,7 +108,10 @@ def make_records(
     failed = {member: why for member, why in missing.items() if member not in rows[member_id]}
     with transaction(context.source, context.lock_wait_ms) as session:
         noted = entries_by_target(session, part.source.database, part.name, rows[KEY], lock=True)
+        # No newer than what the member has from its other records: a copy must not outdo a change of theirs still to come.
         fresh = rows.filter(~pl.col(KEY).is_in(list(noted)))
+        if CLOCK in fresh.columns:
+            fresh = fresh.with_columns(pl.min_horizontal(CLOCK, UPDATED_AT).alias(UPDATED_AT))
         tools = Tools(records.lookup, lookups, context.survive)
         batch = Batch(table, without_moving(context, table, inverse, records, fresh, tools), fresh[member_id], {}, tools)
         made, decisions = compose_records(batch, inverse)
