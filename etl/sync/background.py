@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -95,7 +94,8 @@ class BackgroundCheck:
         """One pass, from where it is."""
         target = walk.now.target
         found = Found(self.settings.state_dir, self.settings.reconcile.max_listed, one.began)
-        for leg in legs_from(self.plan, one.leg):
+        legs = legs_from(self.plan, one.leg)
+        for leg, following in zip(legs, [*legs[1:], None], strict=True):
             chunks = walk.chunks(leg, one.after if leg.name == one.leg else None)
             while self.let_streams_go_first():
                 began = time.monotonic()
@@ -111,6 +111,9 @@ class BackgroundCheck:
                 self.rest(time.monotonic() - began)
             if self.end.is_set():
                 return
+            if following is not None:  # or a restart would count this leg's differences twice
+                one = replace(one, leg=following.name, after=None)
+                note_pass(target, self.plan.state_schema, one)
         one = replace(one, leg="", after=None, ended=datetime.now(UTC))
         note_pass(target, self.plan.state_schema, one)
         self.stats.check = one
@@ -143,11 +146,11 @@ class BackgroundCheck:
         return result.differing, again.findings.count - result.differing
 
 
-def legs_from(plan: SyncPlan, name: str) -> Iterator[Leg]:
+def legs_from(plan: SyncPlan, name: str) -> tuple[Leg, ...]:
     """All ways from that one on; from the first where it is not known any more."""
     legs = legs_of(plan)
     names = [leg.name for leg in legs]
-    return iter(legs[names.index(name) if name in names else 0 :])
+    return legs[names.index(name) if name in names else 0 :]
 
 
 def known_keys(walk: Walk, table: SyncTable, differing: Comparison) -> set[str]:
