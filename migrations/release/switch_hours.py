@@ -160,8 +160,8 @@ def parse_days(text: str, whole: str) -> frozenset[int]:
     """
     days: set[int] = set()
     for part in text.replace(" ", "").lower().split(","):
-        first, _, last = part.partition("-")
-        unknown = next((name for name in (first, last or first) if name not in DAYS), None)
+        first, to, last = part.partition("-")
+        unknown = next((name for name in ((first, last) if to else (first,)) if name not in DAYS), None)
         if unknown is not None:
             raise ValueError(f"{whole!r} has no weekday {unknown!r}; they are Mon, Tue, Wed, Thu, Fri, Sat and Sun")
         start, end = DAYS.index(first), DAYS.index(last or first)
@@ -175,9 +175,9 @@ def parse_dates(text: str) -> DateRange:
     >>> parse_dates("2026-11-10/2026-11-12")
     (datetime.date(2026, 11, 10), datetime.date(2026, 11, 12))
     """
-    first, _, last = text.strip().partition("/")
+    first, to, last = text.strip().partition("/")
     try:
-        dates = date.fromisoformat(first.strip()), date.fromisoformat((last or first).strip())
+        dates = date.fromisoformat(first.strip()), date.fromisoformat((last if to else first).strip())
     except ValueError as error:
         raise ValueError(f"{text!r} are no dates; write them as '2026-11-11' or '2026-11-10/2026-11-12'") from error
     if dates[1] < dates[0]:
