@@ -25,18 +25,19 @@ class PublishError(ConfigurationError):
     """Something of the map could not be put where it is read; what was there is still there."""
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes, after_ns: int = 0) -> None:
     """Put `content` at `path`, on disk when this returns. The rights of the file that was there are kept, and its time grows by
-    a whole second at least: some readers look at seconds only. A link is followed. Raises PublishError; then the old file stands.
+    a whole second at least: some readers look at seconds only. after_ns: a time in nanoseconds that the new one has to be past
+    too, since a reader may remember a file that has vanished. A link is followed. Raises PublishError; then the old file stands.
     """
     path = Path(os.path.realpath(path))
     forget_leftovers(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.partial")
     try:
         try:
-            mode, least_ns = what_stands(path)
+            mode, before_ns = what_stands(path)
             write_whole(partial, content, mode)
-            os.utime(partial, ns=(time.time_ns(), max(time.time_ns(), least_ns)))
+            os.utime(partial, ns=(time.time_ns(), past(max(before_ns, after_ns))))
             os.replace(partial, path)
         except OSError:
             remove(partial)
@@ -44,6 +45,11 @@ def replace_file(path: Path, content: bytes) -> None:
         sync_folder(path.parent)
     except OSError as error:
         raise refused(error, path) from error
+
+
+def past(time_ns: int) -> int:
+    """A time that readers take for later, whatever part of it they look at: now, or the next second where that is not later."""
+    return max(time.time_ns(), (time_ns // SECOND_NS + 1) * SECOND_NS)
 
 
 def forget_leftovers(path: Path) -> None:
@@ -57,12 +63,12 @@ def forget_leftovers(path: Path) -> None:
 
 
 def what_stands(path: Path) -> tuple[int, int]:
-    """The rights of the file at `path`, and the earliest time in nanoseconds that its successor may have."""
+    """The rights and the time in nanoseconds of the file at `path`, or those of a new one."""
     try:
         before = os.stat(path)
     except FileNotFoundError:
         return READABLE, 0
-    return before.st_mode & 0o777, (before.st_mtime_ns // SECOND_NS + 1) * SECOND_NS
+    return before.st_mode & 0o777, before.st_mtime_ns
 
 
 def write_whole(path: Path, content: bytes, mode: int) -> None:

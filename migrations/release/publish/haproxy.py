@@ -167,7 +167,7 @@ def expect_nothing(address: str, answer: str) -> None:
     """A change that was made is answered by an empty line. Raises HAProxyError for anything else."""
     if answer.strip():
         raise HAProxyError(
-            f"HAProxy at {address} refused: {answer.strip()[:200]}", "The runtime socket has to be of level admin."
+            f"HAProxy at {address} refused: {answer.strip()[:200]}", "Try it by hand: `echo help | socat stdio` and its socket."
         )
 
 

@@ -10,7 +10,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -81,9 +81,12 @@ def publish(state: ReleaseState, settings: PublishSettings, now: datetime | None
     the same sequence, and PartlyPublished when a place could not be written: all the others are, even then."""
     check_settings(settings)
     routes = map_of(state, now)
-    with publishing(settings.routes):
+    with publishing(settings.routes) as lock:
         refuse_older(routes, settings)
-        return write_all(routes, settings)
+        try:
+            return write_all(routes, settings, newest_time(lock, settings))
+        finally:
+            newest_time(lock, settings)
 
 
 def check_settings(settings: PublishSettings) -> None:
@@ -138,12 +141,12 @@ def only_grows(path: Path, routes: RoutesMap) -> bool:
     return all(routes.stores.get(store) == entry for store, entry in before.stores.items())
 
 
-def write_all(routes: RoutesMap, settings: PublishSettings) -> Published:
+def write_all(routes: RoutesMap, settings: PublishSettings, after_ns: int) -> Published:
     """One place after the other. What one of them lacks must not keep the map from the others: stores may be on their way back
     from a database that is down."""
     outputs: list[Output] = []
     failures: list[OpsError] = []
-    for kind, where, write in places(routes, settings):
+    for kind, where, write in places(routes, settings, after_ns):
         started = time.perf_counter()
         try:
             outputs.append(Output(kind, where, write(), time.perf_counter() - started))
@@ -155,27 +158,27 @@ def write_all(routes: RoutesMap, settings: PublishSettings) -> Published:
     return published
 
 
-def places(routes: RoutesMap, settings: PublishSettings) -> Iterator[tuple[str, str, Callable[[], str]]]:
+def places(routes: RoutesMap, settings: PublishSettings, after_ns: int) -> Iterator[tuple[str, str, Callable[[], str]]]:
     """Kind, name, and how to write it. What applications read comes first, and HAProxy's file before its memory: it may be
     started again in between."""
-    yield "routes", str(settings.routes), partial(write_routes, settings.routes, routes)
+    yield "routes", str(settings.routes), partial(write_routes, settings.routes, routes, after_ns)
     if settings.flagd:
-        yield "flagd", str(settings.flagd), partial(write_file, settings.flagd, flagd_text, routes)
+        yield "flagd", str(settings.flagd), partial(write_file, settings.flagd, flagd_text, routes, after_ns)
     if settings.haproxy_map:
-        yield "haproxy map", str(settings.haproxy_map), partial(write_file, settings.haproxy_map, haproxy_text, routes)
+        yield "haproxy map", str(settings.haproxy_map), partial(write_file, settings.haproxy_map, haproxy_text, routes, after_ns)
     for address in settings.haproxy_sockets:
         yield "haproxy", address, partial(update_haproxy, address, settings.haproxy_name or str(settings.haproxy_map), routes)
 
 
-def write_routes(path: Path, routes: RoutesMap) -> str:
+def write_routes(path: Path, routes: RoutesMap, after_ns: int) -> str:
     """The map that applications read, unless it stands there already."""
     if routes_version(path) == (routes.sequence, routes.digest):
         return ""
-    replace_file(path, text_of(routes))
+    replace_file(path, text_of(routes), after_ns)
     return "written"
 
 
-def write_file(path: Path, text: Callable[[RoutesMap], bytes], routes: RoutesMap) -> str:
+def write_file(path: Path, text: Callable[[RoutesMap], bytes], routes: RoutesMap, after_ns: int) -> str:
     """Another form of it, unless it stands there already, byte by byte."""
     content = text(routes)
     try:
@@ -183,12 +186,23 @@ def write_file(path: Path, text: Callable[[RoutesMap], bytes], routes: RoutesMap
             return ""
     except OSError:
         pass  # not there, or damaged: it is written, and that will say what is wrong
-    replace_file(path, content)
+    replace_file(path, content, after_ns)
     return "written"
 
 
+def newest_time(lock: int, settings: PublishSettings) -> int:
+    """The latest time in nanoseconds that a reader may have seen. It is kept with the lock, for a file that has vanished: one
+    that came back with an earlier time would not be read again."""
+    times = [os.fstat(lock).st_mtime_ns]
+    for path in (settings.routes, settings.flagd, settings.haproxy_map):
+        with suppress(OSError):
+            times += [path.stat().st_mtime_ns] if path else []
+    os.utime(lock, ns=(max(times), max(times)))
+    return max(times)
+
+
 @contextmanager
-def publishing(path: Path) -> Iterator[None]:
+def publishing(path: Path) -> Iterator[int]:
     """Alone among the publishers of this map: between looking at what is out and writing, nobody else may have written.
     Raises PublishError when another one does not end."""
     try:
@@ -203,7 +217,7 @@ def publishing(path: Path) -> Iterator[None]:
                     f"Another process has been publishing {path} for {LOCK_S:.0f} s.", "See whether it hangs; end it if it does."
                 )
             time.sleep(0.01)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 

@@ -136,6 +136,18 @@ def test_times_grow_by_whole_seconds(places: PublishSettings) -> None:
     assert all(later > earlier for earlier, later in pairwise(times))
 
 
+def test_a_file_that_vanished_comes_back_with_a_later_time(places: PublishSettings) -> None:
+    """The flagd provider looks at the time alone, and remembers it over an absence: it would never read the file again."""
+    publish(planned(), places)
+    publish(fenced(planned(), "S001"), places)
+    before = places.routes.stat().st_mtime_ns
+    for path in (places.routes, places.flagd, places.haproxy_map):
+        assert path is not None
+        path.unlink()
+    publish(moved(planned(), "S001"), places)
+    assert places.routes.stat().st_mtime_ns > before
+
+
 def test_one_place_that_fails_keeps_the_map_from_no_other(places: PublishSettings) -> None:
     """TiDB is down and the stores go back; a flag folder that is full must not keep the tills where they are."""
     broken = replace(places, flagd=places.routes.parent / "no folder" / "flags.json")
