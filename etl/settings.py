@@ -147,6 +147,20 @@ class SyncSettings(Section):
     throttle: ThrottleSettings = ThrottleSettings()
 
 
+class SnapshotSettings(Section):
+    """Snapshots of stores. `key`: 32 random bytes in hexadecimal or base64 that encrypt the files, none when it is left out;
+    `old_keys`: those of older snapshots. `as_of_h`: how many hours TiDB keeps what rows were, for reads as of the snapshot; 0
+    leaves its garbage collection alone. A snapshot is pruned when it is older than `keep_days` and its stores have `keep_count`
+    newer ones. `legacy`: also export the rows of the legacy side."""
+
+    key: SecretStr | None = None
+    old_keys: tuple[SecretStr, ...] = ()
+    as_of_h: float = Field(default=24.0, ge=0, le=720)
+    keep_days: float = Field(default=30.0, ge=0, le=3_650)
+    keep_count: int = Field(default=3, ge=1, le=1_000)
+    legacy: bool = False
+
+
 class StateSettings(Section):
     """Where local state lives: state.db, the stage, exports."""
 
@@ -165,6 +179,7 @@ class Settings(Section):
     dedupe: DedupeSettings = DedupeSettings()
     reconcile: ReconcileSettings = ReconcileSettings()
     sync: SyncSettings = SyncSettings()
+    snapshots: SnapshotSettings = SnapshotSettings()
     state: StateSettings = StateSettings()
     roles: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     origin: Path = Path("membershift.toml")

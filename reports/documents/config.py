@@ -37,7 +37,7 @@ def shown_keys(section: Section, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def show_value(value: Any) -> Any:
     """A setting for the screen: URLs without their password, other values as they are."""
     if isinstance(value, SecretStr):
-        return mask_url(value.get_secret_value())
+        return mask_url(value.get_secret_value()) if "://" in value.get_secret_value() else "***"
     return list(value) if isinstance(value, tuple) else value if isinstance(value, int | float | str | None) else str(value)
 
 
