@@ -151,12 +151,13 @@ def shops_open(
     workers: int = 2,
     skews_s: tuple[float, ...] = (0.0,),
     mix: dict[str, float] | None = None,
+    known_records_only: bool = False,
 ) -> Iterator[list[StorefrontResult]]:
     """Stores sell on both sides, `rate` actions a second on each, until the end of the block. The list then holds the result."""
     plan = StorefrontPlan(
         sides=retailer.sides, routes=retailer.routes, logs=retailer.folder / f"logs-{len(retailer.sold)}", seconds=36_000,
         legacy_rate=rate, tidb_rate=rate, workers=workers, seed=len(retailer.sold), hot=5, skews_s=skews_s,
-        mix=mix or dict(DEFAULT_MIX),
+        mix=mix or dict(DEFAULT_MIX), known_records_only=known_records_only,
     )  # fmt: skip
     stop = threading.Event()
     ended: list[StorefrontResult] = []

@@ -98,8 +98,8 @@ def running(followed: Shift) -> Shift:
 
 
 def carry_on(shift: Shift, *faults: Fault) -> None:
-    """Stores sell while these go wrong one after the other."""
-    with shops_open(shift.retailer):
+    """Stores sell while these go wrong one after the other. Records that sync makes for members are left to the slow proofs."""
+    with shops_open(shift.retailer, known_records_only=True):
         time.sleep(0.5)
         for fault in faults:
             shift.go_wrong(fault)
@@ -107,62 +107,48 @@ def carry_on(shift: Shift, *faults: Fault) -> None:
     shift.agree()
 
 
-def test_the_network_is_cut(running: Shift) -> None:
-    carry_on(running, cut_target_off, cut_source_off)
+def test_the_network_fails(running: Shift) -> None:
+    carry_on(running, cut_target_off, cut_source_off, *ONE_WAY, lose_answers_of_target, lose_answers_of_source)
 
 
-def test_one_direction_of_the_network_is_cut(running: Shift) -> None:
-    carry_on(running, *ONE_WAY)
+def test_servers_are_killed_and_sync_is_stopped_slowed_and_started_twice(running: Shift) -> None:
+    carry_on(running, kill_legacy_server, kill_target_server, stop_sync_for_a_while, slow_network, second_copy)
 
 
-def test_nobody_is_told_of_commits(running: Shift) -> None:
-    carry_on(running, lose_answers_of_target, lose_answers_of_source)
-
-
-def test_servers_are_killed(running: Shift) -> None:
-    carry_on(running, kill_legacy_server, kill_target_server)
-
-
-def test_sync_is_stopped_slowed_and_started_twice(running: Shift) -> None:
-    carry_on(running, stop_sync_for_a_while, slow_network, second_copy)
-
-
-def test_no_disk_takes_another_byte(running: Shift) -> None:
-    carry_on(running, fill_the_disk)
-
-
-def test_the_source_has_forgotten_changes(running: Shift) -> None:
-    carry_on(running, forget_changes)
-
-
-def test_unique_values_change_hands(running: Shift) -> None:
-    carry_on(running, swap_codes)
+def test_no_disk_takes_a_byte_codes_change_hands_and_the_source_forgets(running: Shift) -> None:
+    carry_on(running, fill_the_disk, swap_codes, forget_changes)
 
 
 def test_clocks_of_nodes_are_wrong(running: Shift) -> None:
     """Tills at nodes 30 s ahead and behind: what they write comes by the scan or by the sweep."""
-    with shops_open(running.retailer, workers=3, skews_s=(30.0, -30.0, 0.0)) as tills:
+    with shops_open(running.retailer, workers=3, skews_s=(30.0, -30.0, 0.0), known_records_only=True) as tills:
         time.sleep(3)
     assert tills[0].tidb.done > 10
     running.agree()
 
 
-@pytest.mark.parametrize("hold", [hold_on_legacy, hold_on_target])
-def test_rows_that_an_application_holds_are_waited_for_alone(running: Shift, hold: Hold) -> None:
-    """Other rows arrive while the lock is there: it goes only after they have, and after MEMBERSHIFT_HELD_S (2)."""
-    released, least_s = threading.Event(), number_from_environment("MEMBERSHIFT_HELD_S", 2.0)
-    with shops_open(running.retailer, mix={"sale": 1, "sign_in": 1}), ThreadPoolExecutor(1) as pool:
-        holding = pool.submit(hold, running.retailer, released.wait)
+def test_rows_that_an_application_holds_are_waited_for_alone(running: Shift) -> None:
+    """Other rows arrive while the lock is there: it goes only after they have, and after MEMBERSHIFT_HELD_S (1)."""
+    with shops_open(running.retailer, mix={"sale": 1, "sign_in": 1}, known_records_only=True):
+        for hold in (hold_on_legacy, hold_on_target):
+            hold_while_others_arrive(running.retailer, hold, number_from_environment("MEMBERSHIFT_HELD_S", 1.0))
+    running.agree()
+
+
+def hold_while_others_arrive(retailer: Retailer, hold: Hold, least_s: float) -> None:
+    """Rows are held; a row of each side arrives on the other."""
+    released = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        holding = pool.submit(hold, retailer, released.wait)
         ends = time.monotonic() + least_s
         try:
             time.sleep(least_s / 2)
-            probe_forward(running.retailer)
-            probe_reverse(running.retailer)
+            probe_forward(retailer)
+            probe_reverse(retailer)
             time.sleep(max(0.0, ends - time.monotonic()))
         finally:
             released.set()
         holding.result()
-    running.agree()
 
 
 def test_conflicts_are_kept_once_with_both_images(running: Shift) -> None:
@@ -172,7 +158,7 @@ def test_conflicts_are_kept_once_with_both_images(running: Shift) -> None:
 def write_conflicts(shift: Shift, wanted: int) -> None:
     """Both sides write other values of the same members while sync is down, `wanted` in all; sales go on."""
     retailer, made = shift.retailer, 0
-    with shops_open(retailer, 10.0, mix={"sale": 1, "sign_in": 1}):
+    with shops_open(retailer, 10.0, mix={"sale": 1, "sign_in": 1}, known_records_only=True):
         while made < wanted:
             made += meet(shift, wanted - made, made)
     shift.agree()
@@ -250,11 +236,3 @@ def test_two_hundred_kills(tmp_path: Path) -> None:
                 kill(process)
         run_until_quiet(retailer)
         assert_nothing_lost(retailer, retailer.sold, ALLOWANCE_S)
-
-
-def test_after_all_of_this_everything_sold_is_there_once(running: Shift) -> None:
-    """Last: sync is brought to rest, and the logs of all tests before are judged together."""
-    kill(running.process)
-    run_until_quiet(running.retailer)
-    assert_nothing_lost(running.retailer, running.retailer.sold, ALLOWANCE_S)
-    running.process = start_program(running.retailer)
