@@ -46,7 +46,7 @@ class Proof:
 
 def unknown(gate: GateName, limit: str, why: str, remedy: str, age_s: float | None = None) -> Answer:
     """Nothing that could be believed."""
-    return Answer(gate, Verdict.UNKNOWN, None, limit, age_s, why, remedy)
+    return Answer(gate, Verdict.UNKNOWN, None, limit, number(age_s), why, remedy)
 
 
 def judge_share(gate: GateName, proof: Proof, minimum: float, limits: Limits, remedy: str, now: datetime) -> Answer:
