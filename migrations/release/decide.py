@@ -27,14 +27,14 @@ class WaveRules:
 class Situation:
     """What the decision rests on beside the state. `since`: when the last switch was done or the wave began (UTC). `open_from`:
     from when on a switch may happen, `now` or earlier where it may at once. `passes`: windows in a row that the gates have to
-    pass. `target_answers`: whether TiDB can be reached."""
+    pass. `rescue`: stores that go back are no longer to wait for TiDB, which does not answer."""
 
     now: datetime
     since: datetime
     open_from: datetime
     passes: int
     rules: Sequence[WaveRules]
-    target_answers: bool = True
+    rescue: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def go_back(state: ReleaseState, situation: Situation) -> Act:
     left = [store for store in state.going_back if writes_to(state.stores[store].route) != "legacy"]
     if not left:
         return Act("rolled back", "every store is back")
-    if not situation.target_answers:
+    if situation.rescue:
         return Act("switch", "TiDB does not answer", tuple(left), Route.LEGACY, rescue=True)
     batch = max(rules.batch for rules in situation.rules)
     return Act("switch", f"{len(left)} stores to go back", tuple(left[:batch]), Route.LEGACY)

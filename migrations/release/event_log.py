@@ -51,6 +51,7 @@ CREATE TABLE IF NOT EXISTS lease (
 ) STRICT, WITHOUT ROWID;
 """
 CONTROLLER: Final = "controller"
+LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class LeaseLost(RefusedError):
@@ -99,6 +100,15 @@ class EventLog:
             raise ConfigurationError(
                 f"The release log cannot be read: {error}", "Use the version of membershift that wrote it, or a newer one."
             ) from error
+
+    def last_at(self, *kinds: type[Event]) -> datetime:
+        """When the last event of these kinds was written down; long ago where there was none."""
+        names = [kind.kind for kind in kinds]
+        marks = ", ".join("?" for _ in names)
+        found = self.connection.execute(
+            " ".join(("SELECT at FROM release_event WHERE kind IN (", marks, ") ORDER BY number DESC LIMIT 1")), names
+        ).fetchone()
+        return LONG_AGO if found is None else datetime.fromisoformat(found["at"])
 
     def append(self, event: Event) -> ReleaseState:
         """Write an event down, durably, if the state allows it. Raises IllegalEvent, LeaseLost, ConfigurationError."""

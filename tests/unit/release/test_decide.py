@@ -39,7 +39,7 @@ class Play:
     since: datetime = NOON
     open_from: datetime = NOON
     rules: Sequence[WaveRules] = RULES
-    target_answers: bool = True
+    rescue: bool = False
     state: ReleaseState = field(default_factory=ReleaseState)
 
     def do(self, *events: Event) -> None:
@@ -52,9 +52,7 @@ class Play:
     @property
     def act(self) -> Act:
         """What comes next."""
-        return next_act(
-            self.state, Situation(self.now, self.since, self.open_from, 2, self.rules, target_answers=self.target_answers)
-        )
+        return next_act(self.state, Situation(self.now, self.since, self.open_from, 2, self.rules, rescue=self.rescue))
 
     def carry_out(self) -> Act:
         """Do it, all steps at once."""
@@ -130,7 +128,7 @@ def test_going_back_asks_neither_for_a_window_nor_for_a_target() -> None:
     play.open_from = NOON + timedelta(days=1)
     back = play.act
     assert (back.kind, back.to, back.rescue, len(back.stores)) == ("switch", Route.LEGACY, False, 3)
-    play.target_answers = False
+    play.rescue = True
     rescue = play.carry_out()
     assert (rescue.rescue, set(rescue.stores)) == (True, {"S1", "S2", "S3"})
     assert play.carry_out().kind == "rolled back"

@@ -1,0 +1,232 @@
+"""The controller: it watches minute by minute, decides, and carries out. Killed at any time, it goes on from the event log.
+
+Watching has a thread of its own, so that a trigger does not wait for a switch. Both write to the same log under the same lease.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal
+
+from etl.errors import OpsError
+from migrations.release.decide import Act, Situation, WaveRules, next_act
+from migrations.release.event_log import EventLog
+from migrations.release.events import (
+    MinuteJudged,
+    Paused,
+    Promoted,
+    RollbackBegun,
+    RolledBack,
+    SwitchBegun,
+    SwitchDone,
+    WaveBegun,
+    WindowJudged,
+)
+from migrations.release.gates.base import Answer
+from migrations.release.metrics.base import Sample
+from migrations.release.model import FINAL, Phase, ReleaseState, Route, writes_to
+from migrations.release.plan import Plan
+from migrations.release.switch import Ports, SwitchRefused, carry_out
+from migrations.release.switch_hours import look_at
+from migrations.release.triggers import MINUTE, Judged, Minute, blind_for, decide, judge_minute
+from migrations.release.windows import judge_window, last_window
+
+SETTLE_S: Final = 10.0
+"""A minute is judged so long after its end: figures have to be scraped first."""
+TICK_S: Final = 1.0
+ATTEMPTS: Final = 3
+"""So often going back is tried in order; then it no longer waits for TiDB."""
+WATCHED: Final = frozenset({Phase.RUNNING, Phase.PAUSED, Phase.ROLLING_BACK})
+Level = Literal["red", "yellow", "blue"]
+
+
+@dataclass(frozen=True)
+class Eyes:
+    """What the controller sees, and how it speaks. `minute`: what is known of one minute of these stores. `sample`: the same for
+    a window. `gates`: every gate's answer for a wave. `target_answers`: whether TiDB takes a statement, within a second or so.
+    `tell`: an alert: level, key, what happened, what was done, what to do."""
+
+    minute: Callable[[Sequence[str], datetime], Minute]
+    sample: Callable[[Sequence[str], datetime, datetime], Sample]
+    gates: Callable[[ReleaseState, int, datetime], Sequence[Answer]]
+    target_answers: Callable[[], bool]
+    tell: Callable[[Level, str, str, str, str], None]
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+def moved_stores(state: ReleaseState) -> tuple[str, ...]:
+    """Stores of the release that write to TiDB: whose errors count."""
+    return tuple(sorted(name for name, one in state.stores.items() if one.wave is not None and one.route is Route.TIDB))
+
+
+class Watcher:
+    """Judges each minute and each window once, whoever judged the one before."""
+
+    def __init__(self, log: EventLog, plan: Plan, eyes: Eyes) -> None:
+        self.log, self.plan, self.eyes = log, plan, eyes
+        self.since = eyes.now()
+        self.last: Judged | None = None
+
+    def look(self) -> None:
+        """Whatever is due. Raises LeaseLost, ConfigurationError."""
+        state = self.log.refresh()
+        if state.phase not in WATCHED:
+            return
+        stores = moved_stores(state)
+        if stores:
+            self.judge_minute(stores)
+            self.heed_triggers()
+        state = self.log.state
+        if state.phase is not Phase.ROLLING_BACK and state.wave is not None and state.wave not in state.promoted:
+            self.judge_window(state, state.wave)
+
+    def judge_minute(self, stores: Sequence[str]) -> None:
+        """The newest minute that is over, and no older one: what nobody watched is not known."""
+        start = last_window(self.eyes.now() - timedelta(seconds=SETTLE_S), MINUTE.total_seconds()).start
+        if start.isoformat() <= self.log.state.last_minute:
+            return
+        self.last = judge_minute(self.eyes.minute(stores, start), self.plan.triggers)
+        self.log.append(MinuteJudged(start.isoformat(), self.last.verdict, self.last.figures))
+
+    def heed_triggers(self) -> None:
+        """Send the stores back, or pause, where a trigger says so. Each minute counts once."""
+        seen = [(self.last.start, self.last.seen)] if self.last else []
+        blind = blind_for(self.eyes.now(), self.since, seen)
+        if self.last and self.last.seen:
+            self.since = max(self.since, self.last.start)
+        state = self.log.state
+        decision = decide(self.last, state.bad_minutes, blind, self.plan.triggers)
+        if decision.action == "rollback" and state.phase in (Phase.RUNNING, Phase.PAUSED):
+            stores = moved_stores(state)
+            self.log.append(
+                RollbackBegun(stores, decision.why, f"trigger {decision.trigger}", self.last.figures if self.last else {})
+            )
+            self.eyes.tell("red", "rollback", decision.why, f"{len(stores)} stores go back.", "Watch: membershift release watch")
+        elif decision.action == "pause" and state.phase is Phase.RUNNING:
+            self.log.append(Paused(decision.why))
+            self.eyes.tell(
+                "red", "blind", decision.why, "The release is paused.", "Bring the source of figures back, then resume."
+            )
+
+    def judge_window(self, state: ReleaseState, wave: int) -> None:
+        """Of a wave that is wholly on TiDB: the newest window that is over and lies after its last switch."""
+        if not state.moved_in(wave) or state.switch is not None:
+            return
+        rules = self.plan.promotion
+        window = last_window(self.eyes.now() - timedelta(seconds=SETTLE_S), rules.window_s)
+        if window.start.isoformat() <= state.last_window or window.start < self.log.last_at(SwitchDone, WaveBegun):
+            return
+        answers = self.eyes.gates(state, wave, self.eyes.now())
+        verdict = judge_window(window, self.eyes.sample(state.waves[wave], window.start, window.end), answers, rules)
+        said = {answer.gate: {"verdict": answer.verdict, "figure": answer.figure, "forced": answer.forced} for answer in answers}
+        self.log.append(WindowJudged(window.start.isoformat(), verdict.verdict, {"gates": said, "why": list(verdict.why)}))
+
+
+@dataclass
+class Mover:
+    """Decides and carries out, one act at a time. `act`: what it does or waits for now, for the screen."""
+
+    log: EventLog
+    plan: Plan
+    ports: Ports
+    eyes: Eyes
+    act: Act = field(default_factory=lambda: Act("wait", "it has just begun"))
+    published: int = -1
+    attempts: int = 0
+    silent_since: datetime | None = None
+
+    def move(self) -> Act:
+        """One act. Raises LeaseLost, ConfigurationError, and what publishing raises when it cannot be done at all."""
+        state = self.log.refresh()
+        self.publish(state)
+        self.act = act = next_act(state, self.situation(state))
+        match act.kind:
+            case "begin wave":
+                self.log.append(WaveBegun(act.wave))
+            case "promote":
+                self.log.append(Promoted(act.wave, "the gates"))
+                self.eyes.tell("blue", f"wave {act.wave + 1}", act.why, "The next wave may begin.", "Nothing.")
+            case "rolled back":
+                self.log.append(RolledBack())
+                self.eyes.tell(
+                    "red", "rolled back", state.sick, "Every store is back.", "Find the cause: membershift release history"
+                )
+            case "switch":
+                self.log.append(SwitchBegun(act.stores, act.to, act.rescue))
+                self.carry_out()
+            case "carry on":
+                self.carry_out()
+            case "wait":
+                pass
+        return act
+
+    def publish(self, state: ReleaseState) -> None:
+        """The state's map, once: a controller that was killed may not have come to it."""
+        if state.phase is not Phase.PLANNED and state.sequence and self.published != state.sequence:
+            self.ports.publish(state)
+            self.published = state.sequence
+
+    def carry_out(self) -> None:
+        """The switch under way. One that fails pauses the release; going back is tried again."""
+        try:
+            self.published = carry_out(self.log, self.ports).sequence
+            self.attempts = 0
+        except SwitchRefused as error:
+            self.published = self.log.state.sequence
+            self.attempts += 1
+            self.eyes.tell("red", "switch", error.message, "The old routes are back.", error.remedy)
+            if self.log.refresh().phase is Phase.RUNNING:
+                self.log.append(Paused(error.message))
+
+    def situation(self, state: ReleaseState) -> Situation:
+        """What the decision rests on."""
+        now = self.eyes.now()
+        return Situation(
+            now,
+            self.log.last_at(SwitchDone, WaveBegun),
+            look_at(self.plan.windows.opening, now).open_from(now),
+            self.plan.promotion.windows,
+            rules_of(self.plan, len(state.waves)),
+            rescue=state.phase is Phase.ROLLING_BACK and self.must_rescue(now),
+        )
+
+    def must_rescue(self, now: datetime) -> bool:
+        """TiDB has not answered for too long, or going back in order has failed too often."""
+        if self.eyes.target_answers():
+            self.silent_since = None
+        else:
+            self.silent_since = self.silent_since or now
+            if (now - self.silent_since).total_seconds() >= self.plan.switch.rescue_after_s:
+                return True
+        return self.attempts >= ATTEMPTS
+
+
+def rules_of(plan: Plan, waves: int) -> tuple[WaveRules, ...]:
+    """The pace of each wave that was planned."""
+    return tuple(WaveRules(wave.batch, wave.shadow_s, wave.bake_s, wave.approvals, wave.by_itself) for wave in plan.waves[:waves])
+
+
+def keep_watching(watcher: Watcher, end: threading.Event, failed: Callable[[OpsError], None]) -> None:
+    """Until the end, once a second: renew the lease, look. What cannot go on is told to `failed`, and ends the controller."""
+    while not end.is_set():
+        try:
+            watcher.log.renew_lease()
+            watcher.look()
+        except OpsError as error:
+            failed(error)
+            end.set()
+            return
+        end.wait(TICK_S)
+
+
+def is_over(state: ReleaseState) -> bool:
+    """Whether there is nothing left for a controller to do."""
+    return state.phase in FINAL or state.phase in (Phase.PLANNED, Phase.ROLLED_BACK)
+
+
+def left_on_tidb(state: ReleaseState) -> Mapping[str, Route]:
+    """Stores that still take their writes on TiDB."""
+    return {store: where.route for store, where in state.stores.items() if writes_to(where.route) == "tidb"}
