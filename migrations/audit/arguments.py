@@ -16,7 +16,7 @@ HIDDEN: Final = "***"
 SECRET_NAMES: Final = re.compile(r"password|passwd|secret|token|credential|(^|_)key($|_)", re.IGNORECASE)
 IN_URL: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^\s/@:]*):[^\s/]*@", re.IGNORECASE)
 IN_QUERY: Final = re.compile(
-    r"(?P<name>[\w-]*(?:password|passwd|secret|token|apikey|api_key)[\w-]*\s*=\s*)[^\s&;,]+", re.IGNORECASE
+    r"(?P<name>[\w-]*(?:password|passwd|secret|token|api_?key|access-?_?key)[\w-]*\s*=\s*)[^\s&;,]+", re.IGNORECASE
 )
 PERSONAL: Final = (
     (re.compile(r"(?<!\d)\d{17}[\dXx](?!\d)"), "id_card"),

@@ -61,6 +61,7 @@ from reports.documents import (
 )
 from tests.unit.assess.test_document import result as assessed
 from tests.unit.dedupe import documents as dedupe_documents
+from tests.unit.release import kept_documents
 from tests.unit.sync import documents as sync_documents
 from tests.unit.test_stage_document import RESULT as STAGED
 from tests.unit.test_stage_document import WHOLE
@@ -254,7 +255,11 @@ def syncs() -> Iterator[Document]:
     yield from sync_documents.documents("zh")
 
 
-KINDS = (loads, files, stages, mappings, others, comparisons, schemas, sandboxes, dedupes, syncs)
+def kept() -> Iterator[Document]:
+    yield from kept_documents.documents("zh")
+
+
+KINDS = (loads, files, stages, mappings, others, comparisons, schemas, sandboxes, dedupes, syncs, kept)
 
 
 def texts(document: Document) -> Iterator[str]:
@@ -295,7 +300,7 @@ def test_no_english_sentence_is_left(kind: Callable[[], Iterator[Document]]) -> 
 
 def test_every_kind_of_report_is_looked_at() -> None:
     """The demo's report is looked at where the demo runs."""
-    files = (__file__, dedupe_documents.__file__, sync_documents.__file__)
+    files = (__file__, dedupe_documents.__file__, kept_documents.__file__, sync_documents.__file__)
     source = "".join(Path(file).read_text("utf-8") for file in files)
     made = set()
     for found in pkgutil.iter_modules(reports.documents.__path__):
