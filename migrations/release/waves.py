@@ -53,7 +53,8 @@ def resolve_waves(plan: Plan, target: TargetSettings, moved: Collection[str] = (
             for number, wave in enumerate(plan.waves)
             if wave.query is not None
         }
-    return assign_waves(plan.waves, stores, asked, moved)
+    ours = "waves" not in plan.model_fields_set
+    return assign_waves(plan.waves, stores, asked, moved, need_all=not ours)
 
 
 def read_stores(connection: BulkConnection, settings: StoresSettings) -> tuple[Store, ...]:
@@ -84,15 +85,23 @@ def ask_stores(connection: BulkConnection, query: str, wave: str) -> tuple[str, 
 
 
 def assign_waves(
-    waves: Sequence[WaveSettings], stores: Sequence[Store], asked: Mapping[int, Sequence[str]], moved: Collection[str] = ()
+    waves: Sequence[WaveSettings],
+    stores: Sequence[Store],
+    asked: Mapping[int, Sequence[str]],
+    moved: Collection[str] = (),
+    *,
+    need_all: bool = True,
 ) -> Waves:
-    """Stores to waves. `asked`: what the queries of waves returned, by the number of the wave. Raises ConfigurationError."""
+    """Stores to waves. `asked`: what the queries of waves returned, by the number of the wave. `need_all`: a wave for which no
+    store is left is refused; else it and those after it are left out. Raises ConfigurationError."""
     known = {store.code: store for store in stores}
     named = named_stores(waves, known, moved)
     free = {code: store for code, store in known.items() if code not in named and code not in moved}
     chosen: list[tuple[str, ...]] = []
     for number, wave in enumerate(waves):
         mine = wave.stores or choose(wave, free, len(known), asked.get(number, ()), known)
+        if not mine and chosen and not need_all:
+            break
         if not mine:
             raise no_stores(wave, known)
         for code in mine:

@@ -107,7 +107,8 @@ def test_a_good_answer(server: Server) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        b"", b"<html>", b'{"status": "success"', b"[]", b"null", b"NaN", b'{"status": "error"}', b'{"status": "success", "data": []}',
+        b"", b"<html>", b'{"status": "success"', b"[]", b"null", b"NaN", b'{"status": "error"}',
+        b'{"status": "success", "data": []}',
         b'{"status": "success", "data": {"resultType": "vector", "result": {}}}',
         b'{"status": "success", "data": {"resultType": "matrix", "result": []}}',
         vector(), vector("NaN"), vector("+Inf"), vector("-Inf"), vector(None), vector("many"), vector("-1"), vector(True),
