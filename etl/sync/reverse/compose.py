@@ -66,7 +66,8 @@ def compose(
 ) -> Composition:
     """Legacy rows that hold what `decisions` send; `images` are those of the first places, that are there already. Where writing
     one column moves another (a golden record that takes the most recent value, say), that one is written too, in a second pass,
-    and so is a text in its tidy form. Decisions learn their echoes."""
+    and so is a text in its tidy form, and a change of one record that writing to another would hide. Decisions learn their
+    echoes."""
     nows = [seen.rows for seen in images.seen] + [None] * (len(places) - len(images.seen))
     takers = find_takers(batch.table.rules.counters, batch.members, places)
     made = Composition()
@@ -85,7 +86,8 @@ def compose(
         tidy = Tidying(batch.table.plan.key, places, [written.slots for written in made.written], after.seen)
         if not prove(batch.rows, images, after, decisions, columns, made.dead, tidy=tidy.form, last=last):
             break
-        batch = replace(batch, rows=with_values(batch.rows, tidy.found))
+        kept = {(at, name): value for at, one in decisions.items() for name, value in one.kept.items()}
+        batch = replace(batch, rows=with_values(batch.rows, tidy.found | kept))
     return made
 
 
@@ -137,7 +139,7 @@ def write_place(
         if now is None:
             masks[column] = touched
         else:
-            sent = [at in decisions and column in decisions[at].send for at in place.at]
+            sent = [at in decisions and (column in decisions[at].send or column in decisions[at].kept) for at in place.at]
             masks[column] = pl.Series(sent, dtype=pl.Boolean) & differ(now[column], target[column])
     for flags in list(masks.values()):
         touched = touched | flags

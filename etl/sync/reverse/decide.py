@@ -29,7 +29,8 @@ NO_BASE: Final = RowBase({})
 class Decision:
     """One row. `send`: values for the legacy side; of counters, `gains` have what is added. `agreed` is there already, `held` was
     changed there too. `echoes`: what the legacy side holds for a value that its type cannot tell from the target's. `new`: the
-    legacy side has no row of it. `returned`: totals of counters by then."""
+    legacy side has no row of it. `returned`: totals of counters by then. `kept`: values of the legacy side that forward has still
+    to bring, and that writing to another record of the same person would hide: that record gets them too."""
 
     send: dict[str, Any] = field(default_factory=dict)
     gains: dict[str, Decimal] = field(default_factory=dict)
@@ -38,6 +39,7 @@ class Decision:
     echoes: dict[str, Any] = field(default_factory=dict)
     unplaced: dict[str, Any] = field(default_factory=dict)
     returned: dict[str, Decimal] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
     new: bool = False
 
 

@@ -73,7 +73,7 @@ def prove(
     last: bool,
 ) -> bool:
     """Compare what the legacy rows will make of each row with what they should. Returns whether another pass is needed: a column
-    that nobody sends was moved, and is to be sent too, or a text is to be sent in its tidy form (`tidy` by row, column and
+    that nobody sends was moved, and is to be written too, or a text is to be sent in its tidy form (`tidy` by row, column and
     value)."""
     moved = False
     for at, decision in decisions.items():
@@ -87,13 +87,14 @@ def prove(
         for name in decision.unplaced:
             decision.unplaced[name] = result[name]
         for name in facts.carried & result.keys():
-            if name in decision.held:
-                continue
             expected = decision.send[name] if name in decision.send else before[name] if before is not None else result[name]
             if result[name] == expected:
                 continue
-            if name not in decision.send and expected != target[name][at]:
-                continue  # changed on the legacy side alone: forward brings it, as it is by then
+            if name in decision.held or (name not in decision.send and expected != target[name][at]):
+                if not last:  # changed on the legacy side: forward brings it, and must still find it there
+                    decision.kept[name] = expected
+                    moved = True
+                continue
             if name in facts.derived or is_echo(facts, name, result[name], expected):
                 decision.echoes[name] = result[name]
             elif name not in decision.send and not last:

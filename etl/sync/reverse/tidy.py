@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -89,7 +89,7 @@ def number_of(text: str) -> str:
     return digits
 
 
-def with_values(rows: pl.DataFrame, values: Mapping[tuple[int, str], str]) -> pl.DataFrame:
+def with_values(rows: pl.DataFrame, values: Mapping[tuple[int, str], Any]) -> pl.DataFrame:
     """Rows of a batch with some values by (row, column) in place of theirs."""
     for name in {name for _, name in values}:
         column = rows[name].to_list()

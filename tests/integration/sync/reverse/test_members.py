@@ -164,6 +164,31 @@ def test_a_change_of_a_merged_person_reaches_every_record(bridge: Bridge) -> Non
     ]
 
 
+@pytest.mark.parametrize("also_here", [False, True])
+def test_a_change_still_to_come_is_not_hidden_by_another_record(bridge: Bridge, also_here: bool) -> None:
+    """A till noted a new phone, and before it came over the member's mail address changed on the target: writing that to another
+    of their records made the old phone the most recent one, and the new one was gone. `also_here`: the target has another phone
+    by then, too: a conflict, which forward can only see while both are there."""
+    member, card = single(bridge, "crm", 6), single(bridge, "pos", 3)
+    bridge.target("UPDATE member_source SET member_id = %s WHERE member_id = %s", member, card)
+    bridge.target("UPDATE member SET merged_into = %s WHERE member_id = %s", member, card)
+    (number,) = bridge.target("SELECT source_id FROM member_source WHERE member_id = %s AND source = 'pos'", member)[0]
+    bridge.legacy(f"UPDATE pos.dbo.PosMember SET Phone = '13900001111' WHERE CardNo = '{number}'")
+    bridge.legacy(f"UPDATE crm.dbo.Member SET Phone = '13900001111' WHERE MemberId = {member}")
+    bridge.target("UPDATE member SET phone = '+8613900001111' WHERE member_id = %s", member)
+    bridge.settle()
+    align(bridge, member, {"email"})
+    bridge.legacy(f"UPDATE pos.dbo.PosMember SET Phone = '13900002222', UpdatedAt = '2026-01-02 03:04' WHERE CardNo = '{number}'")
+    phone = "+8613900003333" if also_here else "+8613900001111"
+    bridge.target("UPDATE member SET email = 'new@example.com', phone = %s WHERE member_id = %s", phone, member)
+    result = bridge.bring("member")
+    assert result.dead == []
+    assert ("phone" in result.held.get(str(member), ())) is also_here
+    assert "phone" not in result.settled.get(str(member), ())
+    assert crm(bridge, member, "Email, Phone") == ("new@example.com", "13900002222")
+    assert image_of(bridge, member)["phone"] == "+8613900002222"
+
+
 @pytest.mark.parametrize("at", ["12:00:10.123", "12:00:50.121", "12:00:00"])
 def test_a_card_that_counts_minutes_does_not_move_the_registration(bridge: Bridge, at: str) -> None:
     """The earliest registration survives: a new card of the till, rounded down, would be earlier than the member."""
