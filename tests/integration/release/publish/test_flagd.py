@@ -103,7 +103,7 @@ def test_a_file_that_vanishes_leaves_the_last_routes(application: Application, p
 
 
 def test_thousands_of_stores_are_flags_without_rules(application: Application, places: PublishSettings) -> None:
-    """One flag with a rule that lists 3,000 stores was 10 times slower at each evaluation: this is why there is a flag for each."""
+    """One flag with a rule that lists 3,000 stores was 10 times slower at each evaluation: so there is a flag for each."""
     publish(planned(*(f"S{number:03}" for number in range(3_000))), places)
     assert application.comes_to("S2999", "legacy")
     assert application.client.get_string_details("route.S2999", "fenced").reason == "STATIC"
