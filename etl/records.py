@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,6 +61,12 @@ def read_record(state_dir: Path, name: str) -> Record | None:
     if not isinstance(told, dict) or told.get("format") != FORMAT:
         raise not_a_record(path, f"it is not of format {FORMAT}")
     return Record(time_of(told.get("at")), {name: value for name, value in told.items() if name not in ("format", "at")})
+
+
+def forget_record(state_dir: Path, name: str) -> None:
+    """Nothing is known any more; where even that cannot be done, the record that is left grows old by itself."""
+    with contextlib.suppress(OSError):
+        record_path(state_dir, name).unlink(missing_ok=True)
 
 
 def time_of(value: object) -> datetime | None:

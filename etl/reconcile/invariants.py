@@ -62,7 +62,7 @@ def run_invariants(settings: Settings, progress: Progress) -> InvariantsResult:
         failed = any(result.verdict is Verdict.DIFFERS for result in results)
         notes = notes_of(mapping, rules) + ((snapshot.note,) if snapshot.note else ())
         result = InvariantsResult(tuple(results), snapshot.taken_at, as_of, failed, notes)
-    record_invariants(settings, result)
+    record_invariants(settings, result, progress)
     return result
 
 

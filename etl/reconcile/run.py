@@ -86,7 +86,7 @@ def run_reconcile(settings: Settings, request: ReconcileRequest, progress: Progr
     with open_source(settings.source, progress) as source:
         result = compare(settings, source, request, progress).result
     mapping = load_mapping(settings.mapping, settings.config_dir)
-    record_rows(settings, result, (table.target for table in mapping.tables))
+    record_rows(settings, result, (table.target for table in mapping.tables), progress)
     return result
 
 

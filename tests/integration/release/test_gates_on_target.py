@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from etl.errors import ConfigurationError, TargetError
+from etl.records import RECONCILE_INVARIANTS, record_path, write_record
 from etl.settings import TargetSettings
 from etl.sync.heartbeat import heartbeat_text, write_heartbeat
 from etl.target.bulk import BulkConnection
@@ -20,6 +21,7 @@ from migrations.release.gates.sync_facts import read_sync_facts
 from migrations.release.gates.sync_lag import check_lag
 from migrations.release.metrics.base import Sample
 from migrations.release.metrics.open import open_metrics
+from migrations.release.metrics.sync_counts import broken_invariants, read_sync_counts
 from migrations.release.plan_file import parse_plan
 from migrations.release.plan_gates import LagGate
 from migrations.release.waves import resolve_waves
@@ -134,3 +136,39 @@ def test_a_source_or_target_that_is_away_says_so(target: TargetSettings) -> None
     assert not broken.known
     with pytest.raises(TargetError):
         read_sync_facts(away)
+
+
+def test_new_conflicts_and_letters_of_a_minute(target: TargetSettings, connection: BulkConnection) -> None:
+    """What a bug would cost: a flood of conflicts that falls between two minutes because two clocks differ."""
+    state = target.state_schema
+    conflict = (
+        f"INSERT INTO {state}.sync_conflict (conflict_id, direction, table_name, row_key, column_names, rule, winner, found_at) "
+        "VALUES (%s, 'forward', 'member', '1', 'name', 'later', 'source', UTC_TIMESTAMP(6) - INTERVAL %s SECOND)"
+    )
+    letter = (
+        f"INSERT INTO {state}.sync_dead_letter (letter_id, direction, part, row_key, reason, detail, attempts, first_at, "
+        "last_at) VALUES (%s, 'reverse', 'p', %s, 'r', 'd', 3, UTC_TIMESTAMP(6) - INTERVAL %s SECOND, UTC_TIMESTAMP(6))"
+    )
+    with connection.transaction():
+        for number, ago_s in enumerate((30, 90, 91, 150), 1):
+            connection.execute(conflict, (number, ago_s))
+        connection.execute(letter, (1, "a", 95))
+        connection.execute(letter, (2, "b", 500))  # old, only tried again now
+    wrong_clock = NOON - timedelta(days=400)
+    for now in (datetime.now(UTC), wrong_clock):
+        minutes = [(now - timedelta(seconds=60 * (n + 1)), now - timedelta(seconds=60 * n)) for n in range(3)]
+        counts = [read_sync_counts(target, start, end, now) for start, end in minutes]
+        assert [(one.conflicts, one.dead_letters) for one in counts] == [(1, 0), (2, 1), (1, 0)]
+    away = target.model_copy(update={"url": SecretStr(f"mysql://nobody:geheim@127.0.0.1:{free_port()}")})
+    nothing = read_sync_counts(away, NOON, NOON, NOON)
+    assert (nothing.conflicts, nothing.dead_letters) == (None, None)
+    assert nothing.why
+
+
+def test_invariants_that_broke_since(tmp_path: Path) -> None:
+    assert broken_invariants(tmp_path, NOON) == ()
+    write_record(tmp_path, RECONCILE_INVARIANTS, NOON, {"checked": 2, "differing": ["points"]})
+    assert broken_invariants(tmp_path, NOON) == ("points",)
+    assert broken_invariants(tmp_path, NOON + timedelta(seconds=1)) == ()
+    record_path(tmp_path, RECONCILE_INVARIANTS).write_text("{", "utf-8")
+    assert broken_invariants(tmp_path, NOON) == ()
