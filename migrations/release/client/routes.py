@@ -254,7 +254,7 @@ class Routes:
             raise RuntimeError("these Routes were made before a fork: make them in each process")
         if self._closed:
             raise RuntimeError("these Routes are closed")
-        if self._thread is None and time.monotonic() - self._polled >= self.poll_s:
+        if not (self._thread and self._thread.is_alive()) and time.monotonic() - self._polled >= self.poll_s:
             self.poll()
         else:
             self._look()
@@ -295,7 +295,7 @@ class Routes:
                 self._map = self._map if self.trouble else found
             except OSError as error:
                 self.trouble = f"the map cannot be read: {error.strerror or 'unknown error'}"
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 self.trouble = str(error)
             self._stamp = stamp
             moved = self.sequence != before
