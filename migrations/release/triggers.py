@@ -104,14 +104,11 @@ def at_once(minute: Minute, settings: TriggerSettings) -> dict[Trigger, str]:
     burn = fast_burn(minute.sample, settings)
     if burn:
         found["fast_burn"] = burn
-    for name, value, limit in (
-        ("conflicts", count(minute.conflicts), settings.conflicts),
-        ("dead_letters", count(minute.dead_letters), settings.dead_letters),
-    ):
-        if value is not None and limit is not None and value > limit:
-            found["conflicts" if name == "conflicts" else "dead_letters"] = (
-                f"{value:.0f} new {name.replace('_', ' ')} of sync in a minute, more than {limit}"
-            )
+    conflicts, letters = count(minute.conflicts), count(minute.dead_letters)
+    if conflicts is not None and settings.conflicts is not None and conflicts > settings.conflicts:
+        found["conflicts"] = f"{conflicts:.0f} new conflicts of sync in a minute, more than {settings.conflicts}"
+    if letters is not None and settings.dead_letters is not None and letters > settings.dead_letters:
+        found["dead_letters"] = f"{letters:.0f} new dead letters of sync in a minute, more than {settings.dead_letters}"
     return found
 
 

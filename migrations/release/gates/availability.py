@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from migrations.release.figures import Limits
-from migrations.release.gates.base import Answer, Proof, judge_share, percent, unknown
+from migrations.release.gates.base import Answer, Proof, joined, judge_share, percent, unknown
 from migrations.release.metrics.base import MetricsSource, trust
 from migrations.release.model import ReleaseState, writes_to
 from migrations.release.plan_gates import AvailabilityGate
@@ -27,7 +27,7 @@ def check_availability(
         return unknown("availability", f">= {percent(gate.minimum)}", trusted.why, "membershift release check", age_s)
     asked = f"{trusted.errors:.0f} of {trusted.requests:.0f} requests of {len(stores)} stores failed in {gate.window_s:g} s"
     if trusted.requests < gate.min_requests:
-        why = f"{asked}; fewer than {gate.min_requests} requests say nothing"
+        why = joined(asked, f"fewer than {gate.min_requests} requests say nothing")
         return unknown("availability", f">= {percent(gate.minimum)}", why, REMEDY, age_s)
     proof = Proof(1 - trusted.errors / trusted.requests, trusted.at, asked)
     return judge_share("availability", proof, gate.minimum, limits, REMEDY, now)

@@ -56,7 +56,7 @@ def judge_share(gate: GateName, proof: Proof, minimum: float, limits: Limits, re
     if number(proof.figure) is None or proof.figure > 1:
         doubt = "that is no share"
     if doubt:
-        return Answer(gate, Verdict.UNKNOWN, number(proof.figure), limit, age_s, f"{proof.evidence}; {doubt}", remedy)
+        return Answer(gate, Verdict.UNKNOWN, number(proof.figure), limit, age_s, joined(proof.evidence, doubt), remedy)
     passed = proof.figure >= minimum
     return Answer(
         gate, Verdict.PASS if passed else Verdict.FAIL, proof.figure, limit, age_s, proof.evidence, "" if passed else remedy
@@ -66,6 +66,15 @@ def judge_share(gate: GateName, proof: Proof, minimum: float, limits: Limits, re
 def force(answer: Answer, reason: str, by: str) -> Answer:
     """Overruled by somebody, for everybody to see."""
     return replace(answer, forced=True, evidence=f"{answer.evidence} (overruled by {by}: {reason})")
+
+
+def joined(*parts: str) -> str:
+    """Evidence of several sentences, those that are there: each is found again by itself where it is told in Chinese.
+
+    >>> joined("a", "", "b")
+    'a; b'
+    """
+    return "; ".join(part for part in parts if part)
 
 
 def percent(share: float) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from migrations.release.figures import Limits
-from migrations.release.gates.base import Answer, Proof, judge_share, percent, unknown
+from migrations.release.gates.base import Answer, Proof, joined, judge_share, percent, unknown
 from migrations.release.gates.junit import BadJUnit, TestCounts, read_junit
 from migrations.release.plan_gates import CriticalTestsGate
 
@@ -46,5 +46,6 @@ def older(written: datetime, said: datetime | None, now: datetime) -> datetime:
 def describe(counts: TestCounts, name: str) -> str:
     """For people."""
     told = f"{counts.passed} of {counts.total} tests in {name} passed"
-    parts = [f"{number} {what}" for number, what in ((counts.failed, "failed"), (counts.skipped, "skipped")) if number]
-    return told if not parts else f"{told}, {', '.join(parts)}; the first: {counts.first}"
+    if counts.passed == counts.total:
+        return told
+    return joined(told, f"failed: {counts.failed}, skipped: {counts.skipped}, the first: {counts.first}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from etl.errors import ConfigurationError
 from etl.records import LOAD_TEST, read_record
 from migrations.release.figures import Limits, Verdict, age_of, distrust, number
-from migrations.release.gates.base import Answer, unknown
+from migrations.release.gates.base import Answer, joined, unknown
 from migrations.release.plan_gates import LoadTestGate
 
 
@@ -26,9 +26,9 @@ def check_load_test(gate: LoadTestGate, state_dir: Path, allowance_s: float, now
     target, held, passed = number(record.body.get("target_rate")), number(record.body.get("held_rate")), record.body.get("passed")
     if target is None or held is None or target <= 0 or not isinstance(passed, bool):
         return unknown("load_test", limit, "the record of the last load test says nothing", remedy, age_s)
-    told = f"{held:g} of {target:g} transactions a second were held, and the test {'passed' if passed else 'failed'}"
+    told = joined(f"{held:g} of {target:g} transactions a second were held", "the test passed" if passed else "the test failed")
     doubt = distrust(age_s, Limits(gate.max_age_s, allowance_s))
     if doubt:
-        return Answer("load_test", Verdict.UNKNOWN, held, limit, age_s, f"{told}; {doubt}", remedy)
+        return Answer("load_test", Verdict.UNKNOWN, held, limit, age_s, joined(told, doubt), remedy)
     enough = passed and target >= (gate.rate or target)
     return Answer("load_test", Verdict.PASS if enough else Verdict.FAIL, held, limit, age_s, told, "" if enough else remedy)

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeGuard
 from etl.errors import ConfigurationError
 from etl.records import RECONCILE_INVARIANTS, RECONCILE_ROWS, Record, read_record, time_of
 from migrations.release.figures import Limits, Verdict, age_of, count, distrust
-from migrations.release.gates.base import Answer, unknown
+from migrations.release.gates.base import Answer, joined, unknown
 from migrations.release.gates.sync_facts import SyncFacts
 from migrations.release.plan_gates import ReconcileGate
 
@@ -75,7 +75,8 @@ def judge_invariants(state_dir: Path, limits: Limits, now: datetime) -> Answer:
     if not checked or not isinstance(differing, list):
         return unknown("reconcile", LIMIT, "the record of the last check of invariants says nothing", INVARIANTS)
     told = f"{len(differing)} of {checked:.0f} invariants differ"
-    told += f": {', '.join(str(name) for name in differing[:5])}" if differing else ""
+    if differing:
+        told = f"{len(differing)} of {checked:.0f} invariants differ: {', '.join(str(name) for name in differing[:5])}"
     return judge_count(len(differing), told, [age_of(record.at, now)], limits, INVARIANTS, INVARIANTS)
 
 
@@ -87,7 +88,7 @@ def judge_count(total: float, told: str, ages: Sequence[float | None], limits: L
     if total:
         return Answer("reconcile", Verdict.FAIL, total, LIMIT, age_s, told, repair)
     if doubt:
-        return Answer("reconcile", Verdict.UNKNOWN, total, LIMIT, age_s, f"{told}; {doubt}", again)
+        return Answer("reconcile", Verdict.UNKNOWN, total, LIMIT, age_s, joined(told, doubt), again)
     return Answer("reconcile", Verdict.PASS, total, LIMIT, age_s, told, "")
 
 
@@ -98,5 +99,5 @@ def worst(answers: Sequence[Answer]) -> Answer:
         if found is not None:
             return found
     oldest = max(answers, key=lambda answer: answer.age_s or 0.0)
-    told = "; ".join(answer.evidence for answer in answers)
+    told = joined(*(answer.evidence for answer in answers))
     return Answer("reconcile", Verdict.PASS, oldest.figure, LIMIT, oldest.age_s, told, "")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from migrations.release.figures import count
+from migrations.release.gates.base import joined
 from migrations.release.plan_gates import TrainingGate
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def read_excel(content: bytes, sheet: str | None) -> DataFrame:
     try:
         book = fastexcel.read_excel(content)
         if sheet is not None and sheet not in book.sheet_names:
-            raise BadStaff(f"it has no sheet {sheet!r}; it has {', '.join(book.sheet_names[:10])}")
+            raise BadStaff(joined(f"it has no sheet {sheet!r}", f"it has {', '.join(book.sheet_names[:10])}"))
         frame: DataFrame = book.load_sheet(book.sheet_names[0] if sheet is None else sheet, dtypes="string").to_polars()
     except (fastexcel.FastExcelError, IndexError) as error:
         raise BadStaff("it cannot be read as a spreadsheet") from error
@@ -110,7 +111,7 @@ def choose(frame: DataFrame, wanted: Sequence[str]) -> list[tuple[Any, ...]]:
         if name not in columns:
             near = difflib.get_close_matches(name, columns, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(list(columns)[:10])}"
-            raise BadStaff(f"it has no column {name!r}; {hint}")
+            raise BadStaff(joined(f"it has no column {name!r}", hint))
     rows = frame.select([columns[name] for name in wanted]).rows()
     return [(code_of(row[0]), *row[1:]) for row in rows if code_of(row[0])]
 

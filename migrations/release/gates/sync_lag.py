@@ -6,7 +6,7 @@ from typing import Final
 
 from etl.sync.heartbeat import IN_ORDER, Heartbeat
 from migrations.release.figures import Limits, Verdict, distrust, number
-from migrations.release.gates.base import Answer, unknown
+from migrations.release.gates.base import Answer, joined, unknown
 from migrations.release.gates.sync_facts import SyncFacts
 from migrations.release.plan_gates import LagGate
 
@@ -37,9 +37,11 @@ def judge_streams(gate: LagGate, heartbeat: Heartbeat, limit: str) -> Answer:
     if unclear:
         return unknown("lag", limit, f"how far {unclear[0]} is behind is not known", STATUS, heartbeat.age_s)
     furthest = max(heartbeat.streams, key=lambda stream: stream.lag_s)
-    told = f"{furthest.name} is {furthest.lag_s:.1f} s behind"
-    told += f", waiting: {furthest.waiting}" if furthest.waiting else ""
-    told += f"; held back: {heartbeat.throttle}" if heartbeat.throttle else ""
+    told = joined(
+        f"{furthest.name} is {furthest.lag_s:.1f} s behind",
+        f"waiting: {furthest.waiting}" if furthest.waiting else "",
+        f"held back: {heartbeat.throttle}" if heartbeat.throttle else "",
+    )
     if furthest.lag_s > gate.limit_s:
         return Answer("lag", Verdict.FAIL, furthest.lag_s, limit, heartbeat.age_s, told, STATUS)
     return Answer("lag", Verdict.PASS, furthest.lag_s, limit, heartbeat.age_s, told, "")

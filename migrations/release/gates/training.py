@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from migrations.release.figures import Limits
-from migrations.release.gates.base import Answer, Proof, judge_share, percent, unknown
+from migrations.release.gates.base import Answer, Proof, joined, judge_share, percent, unknown
 from migrations.release.gates.staff import BadStaff, Staff, read_staff, weakest
 from migrations.release.plan_gates import TrainingGate
 
@@ -48,11 +48,10 @@ def figure_of(
     if gate.by == "wave":
         return trained / people, written, told
     below = [store for store in weakest(staff, stores) if staff[store].share < gate.minimum]
-    if below:
-        told += f"; {len(below)} stores are below {percent(gate.minimum)}: {listed(below)}"
-    return min(staff[store].share for store in stores), written, told
+    low = f"{len(below)} stores are below {percent(gate.minimum)}: {listed(below)}" if below else ""
+    return min(staff[store].share for store in stores), written, joined(told, low)
 
 
 def listed(stores: Sequence[str]) -> str:
     """The first of them."""
-    return ", ".join(stores[:SHOWN]) + (" and others" if len(stores) > SHOWN else "")
+    return ", ".join(stores[:SHOWN]) + ("..." if len(stores) > SHOWN else "")

@@ -189,7 +189,9 @@ def refusal(code: int, content: bytes) -> str:
         )
     except (ValueError, KeyError, RecursionError):
         said = ""
-    return f"Prometheus refused the query (HTTP {code})" + (f": {said}" if said else "")
+    if said:
+        return f"Prometheus refused the query (HTTP {code}): {said}"
+    return f"Prometheus refused the query (HTTP {code})"
 
 
 def unreachable(error: Exception, timeout_s: float) -> str:

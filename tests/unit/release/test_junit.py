@@ -52,11 +52,11 @@ def test_all_passed(junit: Path) -> None:
 @pytest.mark.parametrize(
     ("inner", "said"),
     [
-        ('<failure message="x">trace</failure>', "1 failed"),
-        ("<error/>", "1 failed"),
-        ("<skipped/>", "1 skipped"),
-        ("<skipped/><failure/>", "1 failed"),
-        ("<failure/><error/>", "1 failed"),
+        ('<failure message="x">trace</failure>', "failed: 1"),
+        ("<error/>", "failed: 1"),
+        ("<skipped/>", "skipped: 1"),
+        ("<skipped/><failure/>", "failed: 1"),
+        ("<failure/><error/>", "failed: 1"),
     ],
 )
 def test_one_that_did_not_pass_closes_the_gate(junit: Path, inner: str, said: str) -> None:
