@@ -27,7 +27,7 @@ def check_approvals(state: ReleaseState, wave: int, needed: int, roles: RoleSett
     others = sorted(set(state.approvals.get(wave, ())) - set(agreed))
     limit = f">= {needed}"
     told = joined(
-        f"{len(agreed)} of {needed} needed for wave {wave + 1}",
+        f"wave {wave + 1} needs {needed} approvals and has {len(agreed)} of them",
         f"approved by: {', '.join(agreed)}" if agreed else "",
         f"not an approver: {', '.join(others)}" if others else "",
     )

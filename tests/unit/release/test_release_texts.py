@@ -68,6 +68,6 @@ def test_evidence_of_several_sentences_is_told_sentence_by_sentence() -> None:
     """What a bug would cost: the one line that says why a wave does not go on, half of it in a language the reader lacks."""
     told_so = told("zh", "reverse is 9.0 s behind; waiting: the source; held back: file")
     assert told_so == "reverse 落后 9.0 秒；正在等待：the source；已限速：file"
-    overruled = told("zh", "0 of 1 needed for wave 2; not an approver: wu (overruled by li: ill)")
+    overruled = told("zh", "wave 2 needs 1 approvals and has 0 of them; not an approver: wu (overruled by li: ill)")
     assert overruled == "第 2 批需要 1 人审批，已有 0 人；无审批权：wu（已由 li 强制放行：ill）"
     assert told("zh", "lag: sync was ended") == "同步延迟：同步已停止"
