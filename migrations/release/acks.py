@@ -173,3 +173,17 @@ class AckWatch:
             tuple(ack.instance for ack in silent if ack not in sure),
             self.expected,
         )
+
+
+def await_acknowledgement(watch: AckWatch, sequence: int, limit_s: float, pause_s: float = 0.2) -> Acknowledged:
+    """Wait until every instance has taken map `sequence`, or writes no more. Raises RefusedError after `limit_s` seconds, naming
+    who is missing, and ConfigurationError where the folder cannot be read."""
+    latest = watch.steady() + limit_s
+    while not (found := watch.look(sequence)).done:
+        if watch.steady() > latest:
+            raise RefusedError(
+                f"Map {sequence} was not acknowledged within {limit_s:.0f} s: {found.why()}.",
+                "docs/routes.md says what to do for each reason; whoever is gone for good stops counting when its lease has lapsed.",
+            )
+        time.sleep(pause_s)
+    return found

@@ -24,7 +24,7 @@ from migrations.release.model import ReleaseState, Route, StoreRoute
 from migrations.release.publish import atomic
 from migrations.release.publish.flagd import flagd_text
 from migrations.release.publish.haproxy import haproxy_text
-from migrations.release.publish.publisher import PublishSettings, publish
+from migrations.release.publish.publisher import Places, publish
 from migrations.release.publish.routes_map import map_of
 
 STORES = ("S1", "S2", "S3")
@@ -125,12 +125,12 @@ def histories(draw: st.DrawFn) -> list[tuple[ReleaseState, int, str | int, bool]
     return steps
 
 
-def places_in(folder: Path) -> PublishSettings:
+def places_in(folder: Path) -> Places:
     """All files."""
-    return PublishSettings(folder / "routes.json", folder / "flags.json", folder / "stores.map")
+    return Places(folder / "routes.json", folder / "flags.json", folder / "stores.map")
 
 
-def outcomes(places: PublishSettings) -> tuple[RoutesMap | None, bytes | None, bytes | None]:
+def outcomes(places: Places) -> tuple[RoutesMap | None, bytes | None, bytes | None]:
     """What readers find: a map that cannot be read is an error here, whatever the reason."""
     assert places.flagd is not None
     assert places.haproxy_map is not None

@@ -20,6 +20,7 @@ from typing import Final
 from etl.errors import ConfigurationError, OpsError, RefusedError
 from migrations.release.client.routes import RoutesMap, read_map
 from migrations.release.model import ReleaseState
+from migrations.release.plan import PublishSettings
 from migrations.release.publish.atomic import PublishError, refused, replace_file
 from migrations.release.publish.flagd import flagd_text, flagd_version
 from migrations.release.publish.haproxy import haproxy_text, haproxy_version, update_haproxy
@@ -30,7 +31,7 @@ LOCK_S: Final = 10.0
 
 
 @dataclass(frozen=True)
-class PublishSettings:
+class Places:
     """Where the map goes. `haproxy_sockets`: path or host:port of each HAProxy's runtime socket. `haproxy_name`: the map's path
     as HAProxy's configuration has it, where that is not `haproxy_map` (HAProxy in a container)."""
 
@@ -76,46 +77,57 @@ class PartlyPublished(PublishError):
         self.routes_out = any(output.kind == "routes" for output in published.outputs)
 
 
-def publish(state: ReleaseState, settings: PublishSettings, now: datetime | None = None) -> Published:
+def places_of(plan: PublishSettings, folder: Path) -> Places:
+    """The places that a release plan names; relative paths are relative to `folder`, which holds release.toml."""
+
+    def of(path: Path | None) -> Path | None:
+        return folder / path if path is not None else None
+
+    socket = plan.haproxy_socket
+    sockets = (socket if ":" in socket else str(folder / socket),) if socket else ()
+    return Places(folder / plan.routes, of(plan.flagd), of(plan.haproxy_map), sockets)
+
+
+def publish(state: ReleaseState, places: Places, now: datetime | None = None) -> Published:
     """Put the map of `state` everywhere. Raises EmptyMap, RefusedError when somebody has published a later map or another one of
     the same sequence, and PartlyPublished when a place could not be written: all the others are, even then."""
-    check_settings(settings)
+    check_places(places)
     routes = map_of(state, now)
-    with publishing(settings.routes) as lock:
-        refuse_older(routes, settings)
+    with publishing(places.routes) as lock:
+        refuse_older(routes, places)
         try:
-            return write_all(routes, settings, newest_time(lock, settings))
+            return write_all(routes, places, newest_time(lock, places))
         finally:
-            newest_time(lock, settings)
+            newest_time(lock, places)
 
 
-def check_settings(settings: PublishSettings) -> None:
+def check_places(places: Places) -> None:
     """Refuse what cannot work, before anything is written."""
-    if settings.haproxy_sockets and not (settings.haproxy_map or settings.haproxy_name):
+    if places.haproxy_sockets and not (places.haproxy_map or places.haproxy_name):
         raise ConfigurationError("haproxy_socket needs haproxy_map.", "Name the map file that HAProxy's configuration names.")
 
 
-def refuse_older(routes: RoutesMap, settings: PublishSettings) -> None:
+def refuse_older(routes: RoutesMap, places: Places) -> None:
     """Never cover up what somebody else has published. A file that is damaged says nothing, and is replaced."""
-    for path, (sequence, digest) in versions_out(settings):
+    for path, (sequence, digest) in versions_out(places):
         if sequence > routes.sequence:
             raise RefusedError(
                 f"{path} holds map {sequence}, later than {routes.sequence} of this release log: somebody else has published.",
                 "Publish from the state folder that wrote it, or point [publish] elsewhere. Never delete the file.",
             )
-        if sequence == routes.sequence and digest != routes.digest and not only_grows(settings.routes, routes):
+        if sequence == routes.sequence and digest != routes.digest and not only_grows(places.routes, routes):
             raise RefusedError(
                 f"{path} holds another map {sequence} than this release log: two of them publish to the same place.",
                 "Publish from one state folder only: `membershift release history` shows what each has done.",
             )
 
 
-def versions_out(settings: PublishSettings) -> Iterator[tuple[Path, tuple[int, str]]]:
+def versions_out(places: Places) -> Iterator[tuple[Path, tuple[int, str]]]:
     """Sequence and digest of what stands in each file now."""
     readers: list[tuple[Path | None, Callable[[Path], tuple[int, str] | None]]] = [
-        (settings.routes, routes_version),
-        (settings.flagd, flagd_version),
-        (settings.haproxy_map, haproxy_version),
+        (places.routes, routes_version),
+        (places.flagd, flagd_version),
+        (places.haproxy_map, haproxy_version),
     ]
     for path, read in readers:
         version = read(path) if path else None
@@ -141,12 +153,12 @@ def only_grows(path: Path, routes: RoutesMap) -> bool:
     return all(routes.stores.get(store) == entry for store, entry in before.stores.items())
 
 
-def write_all(routes: RoutesMap, settings: PublishSettings, after_ns: int) -> Published:
+def write_all(routes: RoutesMap, places: Places, after_ns: int) -> Published:
     """One place after the other. What one of them lacks must not keep the map from the others: stores may be on their way back
     from a database that is down."""
     outputs: list[Output] = []
     failures: list[OpsError] = []
-    for kind, where, write in places(routes, settings, after_ns):
+    for kind, where, write in writers(routes, places, after_ns):
         started = time.perf_counter()
         try:
             outputs.append(Output(kind, where, write(), time.perf_counter() - started))
@@ -158,16 +170,16 @@ def write_all(routes: RoutesMap, settings: PublishSettings, after_ns: int) -> Pu
     return published
 
 
-def places(routes: RoutesMap, settings: PublishSettings, after_ns: int) -> Iterator[tuple[str, str, Callable[[], str]]]:
+def writers(routes: RoutesMap, places: Places, after_ns: int) -> Iterator[tuple[str, str, Callable[[], str]]]:
     """Kind, name, and how to write it. What applications read comes first, and HAProxy's file before its memory: it may be
     started again in between."""
-    yield "routes", str(settings.routes), partial(write_routes, settings.routes, routes, after_ns)
-    if settings.flagd:
-        yield "flagd", str(settings.flagd), partial(write_file, settings.flagd, flagd_text, routes, after_ns)
-    if settings.haproxy_map:
-        yield "haproxy map", str(settings.haproxy_map), partial(write_file, settings.haproxy_map, haproxy_text, routes, after_ns)
-    for address in settings.haproxy_sockets:
-        yield "haproxy", address, partial(update_haproxy, address, settings.haproxy_name or str(settings.haproxy_map), routes)
+    yield "routes", str(places.routes), partial(write_routes, places.routes, routes, after_ns)
+    if places.flagd:
+        yield "flagd", str(places.flagd), partial(write_file, places.flagd, flagd_text, routes, after_ns)
+    if places.haproxy_map:
+        yield "haproxy map", str(places.haproxy_map), partial(write_file, places.haproxy_map, haproxy_text, routes, after_ns)
+    for address in places.haproxy_sockets:
+        yield "haproxy", address, partial(update_haproxy, address, places.haproxy_name or str(places.haproxy_map), routes)
 
 
 def write_routes(path: Path, routes: RoutesMap, after_ns: int) -> str:
@@ -190,11 +202,11 @@ def write_file(path: Path, text: Callable[[RoutesMap], bytes], routes: RoutesMap
     return "written"
 
 
-def newest_time(lock: int, settings: PublishSettings) -> int:
+def newest_time(lock: int, places: Places) -> int:
     """The latest time in nanoseconds that a reader may have seen. It is kept with the lock, for a file that has vanished: one
     that came back with an earlier time would not be read again."""
     times = [os.fstat(lock).st_mtime_ns]
-    for path in (settings.routes, settings.flagd, settings.haproxy_map):
+    for path in (places.routes, places.flagd, places.haproxy_map):
         with suppress(OSError):
             times += [path.stat().st_mtime_ns] if path else []
     os.utime(lock, ns=(max(times), max(times)))

@@ -21,7 +21,7 @@ from migrations.release.acks import AckWatch
 from migrations.release.events import Event, Planned, Routed, Started, StepDone, SwitchBegun, SwitchDone, WaveBegun
 from migrations.release.machine import fold
 from migrations.release.model import ReleaseState, Route, steps_of
-from migrations.release.publish.publisher import PublishSettings, publish
+from migrations.release.publish.publisher import Places, publish
 from tests.integration.storefront.conftest import Chain
 
 SALES = {"sale": 1.0}
@@ -42,7 +42,7 @@ class Release:
     """Moves stores of a map that it publishes, waiting for acknowledgements as a release does."""
 
     state: ReleaseState
-    places: PublishSettings
+    places: Places
     watch: AckWatch
 
     def move(self, *stores: str, to: Route) -> Moved:
@@ -75,7 +75,7 @@ def release(chain: Chain, tmp_path: Path) -> Release:
     """All stores on the legacy side, as map 0."""
     stores = tuple(sorted(read_stores(chain.sides)))
     state = fold([Planned("autumn", (stores,), dict.fromkeys(stores, Route.LEGACY)), Started(), WaveBegun(0)])
-    places = PublishSettings(tmp_path / "routes.json")
+    places = Places(tmp_path / "routes.json")
     publish(state, places)
     return Release(state, places, AckWatch(tmp_path / "acks"))
 

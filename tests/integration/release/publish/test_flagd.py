@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from migrations.release.model import ReleaseState
-from migrations.release.publish.publisher import PublishSettings, publish
+from migrations.release.publish.publisher import Places, publish
 from tests.unit.release.publish.states import fenced, moved, planned
 
 PROVIDER = "openfeature.contrib.provider.flagd"
@@ -46,14 +46,14 @@ class Application:
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> PublishSettings:
-    settings = PublishSettings(tmp_path / "routes.json", tmp_path / "flags.json")
+def places(tmp_path: Path) -> Places:
+    settings = Places(tmp_path / "routes.json", tmp_path / "flags.json")
     publish(planned(), settings)
     return settings
 
 
 @pytest.fixture
-def application(places: PublishSettings) -> Iterator[Application]:
+def application(places: Places) -> Iterator[Application]:
     api = importlib.import_module("openfeature.api")
     flagd = importlib.import_module(PROVIDER)
     resolver = importlib.import_module(f"{PROVIDER}.config").ResolverType.FILE
@@ -72,7 +72,7 @@ def test_each_store_is_a_flag(application: Application) -> None:
     assert about.flag_metadata["sequence"] == 0
 
 
-def test_changes_arrive_even_when_they_follow_within_a_second(application: Application, places: PublishSettings) -> None:
+def test_changes_arrive_even_when_they_follow_within_a_second(application: Application, places: Places) -> None:
     """The provider looks at the file's time alone: a second change that it missed would leave a store fenced, or not fenced."""
     states: list[tuple[ReleaseState, str]] = [(fenced(planned(), "S001"), "fenced"), (moved(planned(), "S001"), "tidb")]
     for state, route in states:
@@ -81,7 +81,7 @@ def test_changes_arrive_even_when_they_follow_within_a_second(application: Appli
     assert application.route("S002") == "legacy"
 
 
-def test_a_change_arrives_although_the_clock_was_set_back(application: Application, places: PublishSettings) -> None:
+def test_a_change_arrives_although_the_clock_was_set_back(application: Application, places: Places) -> None:
     assert places.flagd is not None
     publish(fenced(planned(), "S001"), places)
     ahead = time.time() + 3_600
@@ -91,7 +91,7 @@ def test_a_change_arrives_although_the_clock_was_set_back(application: Applicati
     assert application.comes_to("S001", "tidb")
 
 
-def test_a_file_that_vanishes_leaves_the_last_routes(application: Application, places: PublishSettings) -> None:
+def test_a_file_that_vanishes_leaves_the_last_routes(application: Application, places: Places) -> None:
     assert places.flagd is not None
     publish(moved(planned(), "S001"), places)
     assert application.comes_to("S001", "tidb")
@@ -102,7 +102,7 @@ def test_a_file_that_vanishes_leaves_the_last_routes(application: Application, p
     assert application.comes_to("S002", "tidb")
 
 
-def test_thousands_of_stores_are_flags_without_rules(application: Application, places: PublishSettings) -> None:
+def test_thousands_of_stores_are_flags_without_rules(application: Application, places: Places) -> None:
     """One flag with a rule that lists 3,000 stores was 10 times slower at each evaluation: so there is a flag for each."""
     publish(planned(*(f"S{number:03}" for number in range(3_000))), places)
     assert application.comes_to("S2999", "legacy")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from etl.errors import ConfigurationError, RefusedError
-from migrations.release.acks import AckWatch, forget_acks, read_acks, require_instances, waiting_for
+from migrations.release.acks import AckWatch, await_acknowledgement, forget_acks, read_acks, require_instances, waiting_for
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -131,3 +131,21 @@ def test_only_those_gone_for_long_are_forgotten(tmp_path: Path) -> None:
     say(tmp_path, "recent", 1, ago_s=3_600.0)
     assert forget_acks(tmp_path, NOON) == ("old",)
     assert [ack.instance for ack in read_acks(tmp_path)] == ["recent"]
+
+
+def test_waiting_ends_with_the_names_of_those_who_have_not_taken_it(tmp_path: Path) -> None:
+    """A switch that waited for ever would keep its stores closed for ever."""
+    steady = Steady()
+
+    class Passing(Steady):
+        def __call__(self) -> float:
+            steady.now += 1.0
+            return steady.now
+
+    watch = AckWatch(tmp_path, steady=Passing())
+    now = datetime.now(UTC).isoformat()
+    say(tmp_path, "till-1", 41, more={"at": now, "in_flight": 1})
+    with pytest.raises(RefusedError, match=r"Map 42 .* within 10 s: waiting for till-1 \(at map 41, 1 writes"):
+        await_acknowledgement(watch, 42, 10.0, pause_s=0.0)
+    say(tmp_path, "till-1", 42, more={"at": now})
+    assert await_acknowledgement(watch, 42, 10.0, pause_s=0.0).acknowledged == ("till-1",)

@@ -16,25 +16,26 @@ import pytest
 
 from etl.errors import ConfigurationError, RefusedError
 from migrations.release.model import ReleaseState
+from migrations.release.plan import PublishSettings
 from migrations.release.publish.atomic import PublishError, replace_file
 from migrations.release.publish.flagd import flagd_version
 from migrations.release.publish.haproxy import haproxy_version
-from migrations.release.publish.publisher import PartlyPublished, PublishSettings, publish
+from migrations.release.publish.publisher import PartlyPublished, Places, places_of, publish
 from migrations.release.publish.routes_map import EmptyMap, read_published
 from tests.unit.release.publish.states import fenced, moved, planned
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> PublishSettings:
-    return PublishSettings(tmp_path / "routes.json", tmp_path / "flags.json", tmp_path / "stores.map")
+def places(tmp_path: Path) -> Places:
+    return Places(tmp_path / "routes.json", tmp_path / "flags.json", tmp_path / "stores.map")
 
 
-def texts(places: PublishSettings) -> dict[str, bytes]:
+def texts(places: Places) -> dict[str, bytes]:
     """What stands where."""
     return {path.name: path.read_bytes() for path in places.routes.parent.iterdir() if not path.name.startswith(".")}
 
 
-def test_all_places_say_the_same(places: PublishSettings) -> None:
+def test_all_places_say_the_same(places: Places) -> None:
     """A proxy that sends a store one way and a till that writes the other would be two owners of one store."""
     published = publish(fenced(moved(planned(), "S002"), "S001"), places)
     found = json.loads(places.routes.read_bytes())
@@ -53,14 +54,14 @@ def test_all_places_say_the_same(places: PublishSettings) -> None:
     assert flagd_version(places.flagd) == haproxy_version(places.haproxy_map) == (3, published.map.digest)
 
 
-def test_the_second_line_is_what_the_digest_is_of(places: PublishSettings) -> None:
+def test_the_second_line_is_what_the_digest_is_of(places: Places) -> None:
     """docs/routes.md promises it to clients in other languages."""
     publish(moved(planned(), "S002"), places)
     line = places.routes.read_bytes().split(b"\n")[1]
     assert hashlib.sha256(line).hexdigest() == json.loads(places.routes.read_bytes())["digest"]
 
 
-def test_publishing_again_changes_nothing(places: PublishSettings) -> None:
+def test_publishing_again_changes_nothing(places: Places) -> None:
     """A controller publishes at each start; every reader would load 3,000 stores again for nothing."""
     publish(planned(), places)
     before = {path: path.stat() for path in places.routes.parent.iterdir()}
@@ -71,7 +72,7 @@ def test_publishing_again_changes_nothing(places: PublishSettings) -> None:
 
 @pytest.mark.parametrize("name", ["routes.json", "flags.json", "stores.map"])
 @pytest.mark.parametrize("damage", [b"", b"half", None])
-def test_what_was_damaged_is_put_right(places: PublishSettings, name: str, damage: bytes | None) -> None:
+def test_what_was_damaged_is_put_right(places: Places, name: str, damage: bytes | None) -> None:
     """Somebody edited, cut or removed one of the files: publishing the same map again has to notice."""
     publish(planned(), places)
     whole, path = texts(places), places.routes.parent / name
@@ -87,7 +88,7 @@ def test_what_was_damaged_is_put_right(places: PublishSettings, name: str, damag
     assert read_published(places.routes) is not None
 
 
-def test_an_empty_map_is_never_published(places: PublishSettings) -> None:
+def test_an_empty_map_is_never_published(places: Places) -> None:
     publish(planned(), places)
     before = texts(places)
     with pytest.raises(EmptyMap):
@@ -96,7 +97,7 @@ def test_an_empty_map_is_never_published(places: PublishSettings) -> None:
 
 
 @pytest.mark.parametrize("left", ["routes.json", "flags.json", "stores.map"])
-def test_a_later_map_of_somebody_else_is_never_covered_up(places: PublishSettings, left: str) -> None:
+def test_a_later_map_of_somebody_else_is_never_covered_up(places: Places, left: str) -> None:
     """A controller that slept through its lease wakes up with yesterday's map: stores would go back to a side they have left."""
     publish(moved(planned(), "S001"), places)
     for path in places.routes.parent.iterdir():
@@ -108,14 +109,14 @@ def test_a_later_map_of_somebody_else_is_never_covered_up(places: PublishSetting
     assert texts(places) == before
 
 
-def test_another_map_of_the_same_sequence_is_refused(places: PublishSettings) -> None:
+def test_another_map_of_the_same_sequence_is_refused(places: Places) -> None:
     """Two state folders publish to one place."""
     publish(fenced(planned(), "S001"), places)
     with pytest.raises(RefusedError, match="another map 1"):
         publish(fenced(planned(), "S002"), places)
 
 
-def test_a_release_that_only_knows_more_stores_goes_out(places: PublishSettings) -> None:
+def test_a_release_that_only_knows_more_stores_goes_out(places: Places) -> None:
     """A new store opened between two releases: nothing has moved, so the sequence is the same."""
     publish(planned("S001"), places)
     assert publish(planned("S001", "S002"), places).changed
@@ -123,7 +124,7 @@ def test_a_release_that_only_knows_more_stores_goes_out(places: PublishSettings)
         publish(planned("S001"), places)
 
 
-def test_times_grow_by_whole_seconds(places: PublishSettings) -> None:
+def test_times_grow_by_whole_seconds(places: Places) -> None:
     """Readers that compare times in seconds, as some flag providers do, would miss the second of two quick changes: a fence, say.
     So they would after the clock was set back."""
     publish(planned(), places)
@@ -136,7 +137,7 @@ def test_times_grow_by_whole_seconds(places: PublishSettings) -> None:
     assert all(later > earlier for earlier, later in pairwise(times))
 
 
-def test_a_file_that_vanished_comes_back_with_a_later_time(places: PublishSettings) -> None:
+def test_a_file_that_vanished_comes_back_with_a_later_time(places: Places) -> None:
     """The flagd provider looks at the time alone, and remembers it over an absence: it would never read the file again."""
     publish(planned(), places)
     publish(fenced(planned(), "S001"), places)
@@ -148,7 +149,7 @@ def test_a_file_that_vanished_comes_back_with_a_later_time(places: PublishSettin
     assert places.routes.stat().st_mtime_ns > before
 
 
-def test_one_place_that_fails_keeps_the_map_from_no_other(places: PublishSettings) -> None:
+def test_one_place_that_fails_keeps_the_map_from_no_other(places: Places) -> None:
     """TiDB is down and the stores go back; a flag folder that is full must not keep the tills where they are."""
     broken = replace(places, flagd=places.routes.parent / "no folder" / "flags.json")
     with pytest.raises(PartlyPublished, match="does not exist") as caught:
@@ -158,15 +159,15 @@ def test_one_place_that_fails_keeps_the_map_from_no_other(places: PublishSetting
     assert set(texts(places)) == {"routes.json", "stores.map"}
 
 
-def test_a_store_that_haproxy_would_read_otherwise_is_named(places: PublishSettings) -> None:
+def test_a_store_that_haproxy_would_read_otherwise_is_named(places: Places) -> None:
     """ "S 1 tidb" is the store S with the route "1 tidb"."""
     with pytest.raises(PartlyPublished, match="'S 1'"):
         publish(planned("S 1"), places)
     with pytest.raises(ConfigurationError, match="haproxy_map"):
-        publish(planned(), PublishSettings(places.routes, haproxy_sockets=("/nowhere",)))
+        publish(planned(), Places(places.routes, haproxy_sockets=("/nowhere",)))
 
 
-def test_a_socket_without_haproxy_is_named_and_the_file_is_written(places: PublishSettings) -> None:
+def test_a_socket_without_haproxy_is_named_and_the_file_is_written(places: Places) -> None:
     with pytest.raises(PartlyPublished, match="cannot be reached") as caught:
         publish(planned(), replace(places, haproxy_sockets=(str(places.routes.parent / "none.sock"),)))
     assert len(caught.value.published.outputs) == 3
@@ -229,6 +230,15 @@ def test_what_a_killed_publisher_left_is_taken_away(tmp_path: Path) -> None:
     assert [path.exists() for path in (old, fresh, other)] == [False, True, True]
 
 
+def test_a_plan_names_the_places_beside_itself(tmp_path: Path) -> None:
+    """Relative to wherever a command happens to run, two commands would publish two maps."""
+    plan = PublishSettings(flagd=Path("f.json"), haproxy_map=Path("/etc/stores.map"), haproxy_socket="run/admin.sock")
+    assert places_of(plan, tmp_path) == Places(
+        tmp_path / "routes.json", tmp_path / "f.json", Path("/etc/stores.map"), (str(tmp_path / "run/admin.sock"),)
+    )
+    assert places_of(PublishSettings(haproxy_socket="lb:9999"), tmp_path).haproxy_sockets == ("lb:9999",)
+
+
 def test_a_damaged_map_is_named_when_it_is_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "routes.json"
     assert read_published(path) is None
@@ -237,7 +247,7 @@ def test_a_damaged_map_is_named_when_it_is_asked_for(tmp_path: Path) -> None:
         read_published(path)
 
 
-def test_another_publisher_is_waited_for(places: PublishSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_publisher_is_waited_for(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between looking at what is out and writing, somebody else's later map would be covered up by this one."""
     import fcntl
 
