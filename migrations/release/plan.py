@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from etl.settings import Section
+from migrations.release.alerts.settings import AlertSettings
 from migrations.release.plan_gates import GatesSettings, Share, Wait, merge_gates
 from migrations.release.plan_metrics import MetricsSettings
 from migrations.release.switch_hours import Hours, parse_dates, parse_hours
@@ -170,18 +171,6 @@ class SwitchSettings(Section):
     probe_limit_s: float = Field(default=10.0, gt=0, le=600)
     rescue_after_s: float = Field(default=15.0, gt=0, le=3_600)
     snapshot: bool = True
-
-
-class AlertSettings(Section):
-    """Whom to tell: apprise URLs for each level. Red at once, yellow within 4 h, blue within 24 h. The same alert is not sent
-    again within `repeat_s`; a red one that nobody acknowledged for `escalate_s` goes to `escalate` too."""
-
-    red: tuple[SecretStr, ...] = ()
-    yellow: tuple[SecretStr, ...] = ()
-    blue: tuple[SecretStr, ...] = ()
-    escalate: tuple[SecretStr, ...] = ()
-    repeat_s: Wait = 900.0
-    escalate_s: Wait = 900.0
 
 
 class RoleSettings(Section):
