@@ -49,7 +49,9 @@ def mark(context: typer.Context, html: Html = None, as_json: Json = False) -> No
 
 def drain(
     context: typer.Context,
-    store: Annotated[str, typer.Option("--store", metavar="CODE", help="The store whose writes are refused now.")],
+    store: Annotated[
+        list[str], typer.Option("--store", metavar="CODE", help="A store whose writes are refused now; may be repeated.")
+    ],
     toward: Annotated[
         str, typer.Option("--toward", metavar="SIDE", help="target: to TiDB. source: back to SQL Server.")
     ] = "target",
@@ -60,9 +62,9 @@ def drain(
     html: Html = None,
     as_json: Json = False,
 ) -> None:
-    """Prove that everything of a store has arrived on the other side, after writes to it are refused on one.
+    """Prove that everything of some stores has arrived on the other side, after writes to them are refused on one.
 
-    Waits until the stream is past the mark, then compares the store's rows on both sides, key by key. Sync has
+    Waits until the stream is past the mark, then compares the stores' rows on both sides, key by key. Sync has
     to run meanwhile. Exit code 6 when something is left.
 
     Example: membershift sync drain --store S001 --toward target
@@ -77,7 +79,7 @@ def drain(
         raise typer.BadParameter(f"{toward!r} is no side: write target or source.", param_hint="--toward")
     settings = settings_of(context)
     wanted = None if until is None else parse_mark(until)
-    request = DrainRequest(store, "target" if toward == "target" else "source", within, until=wanted)
+    request = DrainRequest(tuple(store), "target" if toward == "target" else "source", within, until=wanted)
     with progress(as_json) as shown:
         result = drain_store(settings, request, shown)
     show(drain_document(result, lang_of(context)), result, as_json=as_json, html=html)

@@ -13,7 +13,7 @@ from typing import Final
 
 import polars as pl
 
-from etl.load.sql import sql
+from etl.load.sql import places, sql
 from etl.reconcile.actual import select
 from etl.reconcile.by_key import LookupNow
 from etl.reconcile.differences import ReconcileResult
@@ -107,27 +107,28 @@ def slices(now: Now, plan: TablePlan, span: timedelta) -> Iterator[tuple[datetim
         after = found[0][0]
 
 
-def compare_store(now: Now, plan: TablePlan, store: str) -> Comparison | None:
-    """All rows of a store, of both sides; None for a table that does not say whose its rows are."""
+def compare_stores(now: Now, plan: TablePlan, stores: Sequence[str]) -> Comparison | None:
+    """All rows of some stores, of both sides; None for a table that does not say whose its rows are."""
     parts = [part for part in plan.parts if legacy_store(part) is not None]
     if STORE not in plan.schema or not parts:
         return None
-    statement = sql("{select} WHERE store_code = %s", {}, select=select(now.schema, plan))
-    frames = [pl.DataFrame(schema=plan.schema), *now.target.read_frame(statement, plan.schema, (store,))]
+    statement = sql("{select} WHERE store_code IN ({marks})", {}, select=select(now.schema, plan), marks=places(len(stores)))
+    frames = [pl.DataFrame(schema=plan.schema), *now.target.read_frame(statement, plan.schema, tuple(stores))]
     actual = pl.concat(frames)
     actual = actual if plan.born is None else plan.born.blanked(actual)
     expected = [pl.DataFrame(schema={**plan.schema, PART: pl.UInt8, SOURCE: pl.String})]
     for part in parts:
-        expected += list(rows_of_store(now, plan, part, store))
+        expected += list(rows_of_stores(now, plan, part, stores))
     return compare_page(now, plan, pl.concat(expected, how="diagonal"), actual)
 
 
-def rows_of_store(now: Now, plan: TablePlan, part: PartPlan, store: str) -> Iterator[pl.DataFrame]:
-    """What the legacy rows of a store make."""
+def rows_of_stores(now: Now, plan: TablePlan, part: PartPlan, stores: Sequence[str]) -> Iterator[pl.DataFrame]:
+    """What the legacy rows of some stores make."""
     column = legacy_store(part)
     assert column is not None, "asked before"
     expectation: Expectation = now.expectation(plan, Corrections(LookupNow(now.target, now.schema)))
-    where = f"[{column}] = {literal(part.table.by_name[column], store.encode('utf-16-le'))}"
+    codes = ", ".join(literal(part.table.by_name[column], store.encode("utf-16-le")) for store in stores)
+    where = f"[{column}] IN ({codes})"
     with now.open_source(part.part.source.database) as source:
         for batch in expectation.read(source, part, read_lookups(source, part, now.batch_rows), now.batch_rows, where):
             yield batch.rows.select(*plan.schema.names(), PART, SOURCE)

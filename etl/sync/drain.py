@@ -20,7 +20,7 @@ from etl.reconcile.registry import anything_merged
 from etl.reconcile.run import now_of
 from etl.settings import Settings
 from etl.source.connect import Source, open_source
-from etl.sync.compare_some import compare_store, told
+from etl.sync.compare_some import compare_stores, told
 from etl.sync.drain_left import ReverseLeft, forward_left, untracked, ways_of
 from etl.sync.heartbeat import Heartbeat, read_heartbeat
 from etl.sync.mark import Mark, check_mark, read_mark
@@ -40,10 +40,10 @@ NOBODY: Final = "no process"
 
 @dataclass(frozen=True)
 class DrainRequest:
-    """`toward`: the side that is to have everything of `store` up to the mark `until`, taken now where it is None. `within_s`:
+    """`toward`: the side that is to have everything of `stores` up to the mark `until`, taken now where it is None. `within_s`:
     how long to wait for it. `settle_s`: pause before the second look at rows that differ."""
 
-    store: str
+    stores: tuple[str, ...]
     toward: Toward
     within_s: float = 60.0
     settle_s: float = 2.0
@@ -52,13 +52,13 @@ class DrainRequest:
 
 @dataclass(frozen=True)
 class DrainResult:
-    """`drained`: everything of the store has arrived. Otherwise `left` says what has not, by stream or table. `compared`: the
+    """`drained`: everything of the stores has arrived. Otherwise `left` says what has not, by stream or table. `compared`: the
     store's rows on both sides, None where it did not come to that. `uncompared`: tables that do not say whose their rows are:
     of these the stream alone is proof. `mark`: what was waited for, taken `at` (UTC). `held`: what sync itself waited for when it
     was looked at last ("" nothing, NOBODY: none is running, "paused", "throttled: .." or a server's trouble)."""
 
     drained: bool
-    store: str
+    stores: tuple[str, ...]
     toward: Toward
     mark: str
     at: datetime
@@ -70,7 +70,7 @@ class DrainResult:
 
 
 def drain_store(settings: Settings, request: DrainRequest, progress: Progress) -> DrainResult:
-    """Wait until everything of the store has arrived, and prove it. Sync has to run meanwhile, and writes to the store have to be
+    """Wait until everything of the stores has arrived, and prove it. Sync has to run meanwhile, and writes to them have to be
     refused on the side it comes from.
 
     Raises RefusedError where sync was never started and for a mark that was not taken here or lies in the future; SourceError,
@@ -107,7 +107,7 @@ def look_at(
     """What to ask again and again: what is left."""
     if request.toward == "target":
         return lambda: forward_left(source, target, plan, mark)
-    back = ReverseLeft(plan, request.store, mark.at_us)
+    back = ReverseLeft(plan, request.stores, mark.at_us)
     return lambda: back.look(target)
 
 
@@ -128,7 +128,7 @@ class Waiting:
 
     def wait(self, target: BulkConnection, look: Callable[[], dict[str, int]]) -> dict[str, int]:
         """Until nothing is left, or the time is over. What is left, by legacy or target table."""
-        task = f"store {self.request.store}"
+        task = f"store {told_stores(self.request.stores)}"
         self.progress.start(task, None, "changes left")
         while True:
             left = look()
@@ -172,8 +172,17 @@ class Waiting:
         drained = compared is not None and not left
         asked = self.request
         return DrainResult(
-            drained, asked.store, asked.toward, mark.text, mark.at, left, compared, uncompared, self.seconds, self.held
+            drained, asked.stores, asked.toward, mark.text, mark.at, left, compared, uncompared, self.seconds, self.held
         )
+
+
+def told_stores(stores: tuple[str, ...]) -> str:
+    """For people.
+
+    >>> told_stores(("S1",)), told_stores(("S1", "S2", "S3"))
+    ('S1', 'S1 and 2 more')
+    """
+    return stores[0] if len(stores) == 1 else f"{stores[0]} and {len(stores) - 1} more"
 
 
 def held_by(beat: Heartbeat | None, toward: Toward) -> str:
@@ -197,7 +206,7 @@ def compare(
     comparisons, uncompared = [], []
     for table in plan.tables:
         shaped = replace(table.plan, redirects=merged and table.plan.defines_members, born=read_born(source, table.plan))
-        found = compare_store(now, shaped, request.store)
+        found = compare_stores(now, shaped, request.stores)
         if found is None:
             uncompared.append(table.name)
         else:

@@ -86,13 +86,13 @@ class ReverseLeft:
     what others change later is none of this fence's, and would keep it waiting for ever."""
 
     plan: SyncPlan
-    store: str
+    stores: tuple[str, ...]
     fence_us: int
     owed: dict[str, set[str]] = field(default_factory=dict)
     noted: bool = False
 
     def look(self, target: BulkConnection) -> dict[str, int]:
-        """Target tables with rows of the store, or rows of which nobody knows whose they are, that have not arrived."""
+        """Target tables with rows of the stores, or rows of which nobody knows whose they are, that have not arrived."""
         if not self.noted:
             low = low_watermark(target, LEAST_ALLOWANCE_US)
             if low.value_us is None or low.value_us < self.fence_us:
@@ -117,13 +117,14 @@ class ReverseLeft:
         return self.unsent(target, table) | {f"entry {number}" for number in entries}
 
     def unsent(self, target: BulkConnection, table: SyncTable) -> set[str]:
-        """KEYs of rows with changes that may be of before the fence: of an append table those of the store, where it says whose
-        they are. Of a table that is changed again and again (members) all: a till of this store may have changed another store's
-        member. Only what is in a dead letter already is left to its own store then."""
+        """KEYs of rows with changes that may be of before the fence: of an append table those of the stores, where it says whose
+        they are. Of a table that is changed again and again (members) all: a till of these stores may have changed another
+        store's member. Only what is in a dead letter already is left to its own store then."""
         rows = read_unsent(target, self.plan.schema, table, self.fence_us)
         if STORE not in rows.columns:
             return set(encode_keys(rows.select(table.plan.key)))
-        own, others = rows.filter(pl.col(STORE) == self.store), rows.filter(pl.col(STORE).ne_missing(pl.lit(self.store)))
+        mine = pl.col(STORE).is_in(list(self.stores)).fill_null(False)
+        own, others = rows.filter(mine), rows.filter(~mine)
         keys = set(encode_keys(own.select(table.plan.key)))
         if table.rules.mode == "both" and not others.is_empty():
             keys |= set(encode_keys(others.select(table.plan.key))) - dead_keys(target, self.plan, table)

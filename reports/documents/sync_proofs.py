@@ -76,11 +76,18 @@ def drain_document(result: DrainResult, lang: str) -> Document:
 def drain_verdict(result: DrainResult, lang: str) -> Verdict:
     """One sentence."""
     if result.drained:
-        return Verdict("ok", tr(lang, "Everything of store {store} has arrived, and agrees row by row.", store=result.store))
+        return Verdict(
+            "ok", tr(lang, "Everything of store {store} has arrived, and agrees row by row.", store=told_stores(result.stores))
+        )
     if result.compared is None:
-        text = tr(lang, "Store {store} is not drained: not everything arrived within the time.", store=result.store)
+        text = tr(lang, "Store {store} is not drained: not everything arrived within the time.", store=told_stores(result.stores))
         return Verdict("bad", text)
-    return Verdict("bad", tr(lang, "Store {store} is not drained: rows of it differ.", store=result.store))
+    return Verdict("bad", tr(lang, "Store {store} is not drained: rows of it differ.", store=told_stores(result.stores)))
+
+
+def told_stores(stores: tuple[str, ...]) -> str:
+    """For a sentence."""
+    return ", ".join(stores)
 
 
 def drain_figures(result: DrainResult, lang: str) -> tuple[Figure, ...]:

@@ -148,7 +148,7 @@ def proofs(lang: str) -> Iterator[Document]:
         seconds = {"stream": 2.0, "comparison": 1.0} if found else {"stream": 60.0}
         for toward in ("target", "source"):
             result = DrainResult(
-                drained, "S001", "target" if toward == "target" else "source", "m1", AT, left, found, ("sign_in",), seconds
+                drained, ("S001",), "target" if toward == "target" else "source", "m1", AT, left, found, ("sign_in",), seconds
             )
             for held in ("", NOBODY, THROTTLED + WHY):
                 yield sync_proofs.drain_document(replace(result, held=held), lang)

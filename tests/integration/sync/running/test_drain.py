@@ -55,7 +55,7 @@ def test_up_to_a_mark_toward_the_target(shop: Shop) -> None:
     store = a_store(shop)
     number = sell(shop, store)
     text = take_mark(shop.settings, Silent()).text
-    request = DrainRequest(store, "target", 1.0, until=parse_mark(text))
+    request = DrainRequest((store,), "target", 1.0, until=parse_mark(text))
     away = drain_store(shop.settings, request, Silent())
     assert (away.drained, away.held, away.mark) == (False, NOBODY, text)
     assert away.left["pos.dbo.Sale"] >= 1
@@ -71,15 +71,17 @@ def test_a_throttle_that_holds_it_is_named(shop: Shop) -> None:
     with shop.running():
         file.write_text("")
         try:
-            until(lambda: drain_store(shop.settings, DrainRequest("nowhere", "target", 0.2), Silent()).held.startswith(THROTTLED))
+            until(
+                lambda: drain_store(shop.settings, DrainRequest(("nowhere",), "target", 0.2), Silent()).held.startswith(THROTTLED)
+            )
             sell(shop, store)
-            held = drain_store(shop.settings, DrainRequest(store, "target", 1.0), Silent())
+            held = drain_store(shop.settings, DrainRequest((store,), "target", 1.0), Silent())
             assert not held.drained
             assert held.held == f"{THROTTLED}file throttle"
             assert held.left == {"pos.dbo.Sale": 1}
         finally:
             file.unlink()
-        assert drain_store(shop.settings, DrainRequest(store, "target", 30.0), Silent()).drained
+        assert drain_store(shop.settings, DrainRequest((store,), "target", 30.0), Silent()).drained
 
 
 def noted(fence: ReverseLeft, shop: Shop) -> dict[str, int]:
@@ -94,7 +96,7 @@ def test_toward_the_source_it_waits_for_what_was_there_and_for_nothing_later(sho
     mark = take_mark(shop.settings, Silent())
     with open_source(shop.settings.source) as source:
         plan = plan_sync(shop.settings, source, shop.target)
-    fence = ReverseLeft(plan, store, mark.at_us)
+    fence = ReverseLeft(plan, (store,), mark.at_us)
     assert noted(fence, shop) == {"sale": 1}
     sell_on_target(shop, store)
     assert fence.look(shop.target) == {"sale": 1}
@@ -102,7 +104,7 @@ def test_toward_the_source_it_waits_for_what_was_there_and_for_nothing_later(sho
     assert fence.look(shop.target) == {"sale": 1}  # written again, and still not sent
     with shop.running():
         shop.target.execute("UPDATE sale SET status = 'DONE' WHERE sale_no = %s", (number,))
-        done = drain_store(shop.settings, DrainRequest(store, "source", 30.0, until=mark), Silent())
+        done = drain_store(shop.settings, DrainRequest((store,), "source", 30.0, until=mark), Silent())
         assert done.drained, done.left
     assert fence.look(shop.target) == {}
     assert shop.legacy("pos", f"SELECT COUNT(*) FROM dbo.Sale WHERE SaleNo = '{number}'") == [(1,)]
@@ -115,7 +117,7 @@ def test_another_stores_member_is_waited_for_too(shop: Shop) -> None:
     mark = take_mark(shop.settings, Silent())
     with open_source(shop.settings.source) as source:
         plan = plan_sync(shop.settings, source, shop.target)
-    fence = ReverseLeft(plan, f"not {store}", mark.at_us)
+    fence = ReverseLeft(plan, (f"not {store}",), mark.at_us)
     assert noted(fence, shop) == {"member": 1}
     with shop.running():
         until(lambda: fence.look(shop.target) == {}, look_s=0.3)
@@ -138,7 +140,7 @@ def test_a_table_without_change_tracking_is_waited_for_by_its_rowversion(shop: S
     with untracked(shop, SourceTable("ecom", "dbo", "Order")):
         shop.legacy("ecom", f"UPDATE dbo.[Order] SET Status = 'LATE' WHERE OrderNo = {order}")
         mark = take_mark(shop.settings, Silent())
-        request = DrainRequest(str(store), "target", 1.0, until=mark)
+        request = DrainRequest((str(store),), "target", 1.0, until=mark)
         assert drain_store(shop.settings, request, Silent()).left["ecom.dbo.Order"] == 1
         with shop.running():
             done = drain_store(shop.settings, replace(request, within_s=30.0), Silent())
@@ -161,7 +163,7 @@ def test_marks_that_prove_nothing_are_refused(shop: Shop) -> None:
         replace(mark, databases={"other": crm}),
     ):
         with pytest.raises(RefusedError):
-            drain_store(shop.settings, DrainRequest("S", "target", 1.0, until=wrong), Silent())
+            drain_store(shop.settings, DrainRequest(("S",), "target", 1.0, until=wrong), Silent())
 
 
 def test_the_commands_hand_a_mark_on(shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -74,7 +74,7 @@ def test_changes_inserts_and_deletes_arrive_and_their_entries_go(shop: Shop, set
             note(shop, "sign_in", gone, "D")
             note(shop, "sign_in", "nonsense", "U")
         until(lambda: waiting(shop) == 0)
-        done = drain_store(settings, DrainRequest("S001", "source", 30.0), Silent())
+        done = drain_store(settings, DrainRequest(("S001",), "source", 30.0), Silent())
         assert "sign_in" not in done.left
     (now,) = shop.legacy("crm", f"SELECT Granted FROM dbo.Consent WHERE ConsentId = {consent}")
     assert int(now[0]) == 1 - int(granted)

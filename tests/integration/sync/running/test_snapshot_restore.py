@@ -53,5 +53,5 @@ def test_what_is_restored_arrives_on_the_legacy_side(shop: Shop) -> None:
     assert (done.left, done.tables[0].inserted) == (0, 2)
     with shop.running():
         until(lambda: shop.legacy("pos", query) == [(1,)], 30)
-        drained = drain_store(shop.settings, DrainRequest(store, "source", 30.0), Silent())
+        drained = drain_store(shop.settings, DrainRequest((store,), "source", 30.0), Silent())
         assert drained.drained, drained.left
