@@ -11,7 +11,6 @@ from pydantic import ValidationError
 
 from etl.config_file import OURS, Help, explain, resolve
 from etl.errors import ConfigurationError
-from migrations.release.decide import WaveRules
 from migrations.release.plan import Plan
 
 DEFAULT_NAME: Final = "release.toml"
@@ -48,8 +47,3 @@ def parse_plan(text: str, path: Path) -> Plan:
         return Plan.model_validate(resolve(document, path) | ours)
     except ValidationError as error:
         raise explain(error, path, text, Plan, HELP) from error
-
-
-def rules_of(plan: Plan, waves: int | None = None) -> tuple[WaveRules, ...]:
-    """What decides about each wave; of the first `waves`, where fewer have stores than the plan has."""
-    return tuple(WaveRules(wave.batch, wave.shadow_s, wave.bake_s, wave.approvals, wave.by_itself) for wave in plan.waves[:waves])

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from etl.errors import TargetError
 from etl.reconcile.differences import Kind, ReconcileResult, TableResult
@@ -19,11 +20,15 @@ from etl.reconcile.invariant_model import InvariantResult, InvariantsResult
 from etl.reconcile.invariant_model import Verdict as RuleVerdict
 from etl.reconcile.record import invariants_body, rows_body
 from etl.records import LOAD_TEST, RECONCILE_INVARIANTS, RECONCILE_ROWS, read_record, record_path, write_record
+from etl.settings import Settings, SourceSettings, StateSettings, TargetSettings
 from etl.sync.heartbeat import Heartbeat, StreamStatus
+from migrations.release.alerts.book import raise_alerts, resolve_alert
+from migrations.release.alerts.model import Alert
 from migrations.release.events import Approved, Forced, Planned, Started
 from migrations.release.figures import Limits, Verdict
 from migrations.release.gates.base import GATES, Answer, Proof, judge_share
 from migrations.release.gates.check import Sources, check_gates
+from migrations.release.gates.sources import open_sources
 from migrations.release.gates.sync_facts import SyncFacts
 from migrations.release.machine import fold
 from migrations.release.metrics.base import NoSource, Sample
@@ -300,3 +305,22 @@ def test_answers_can_be_written_as_json(plan: Plan, sources: Sources) -> None:
     broken = replace(sources, metrics=Fixed(Sample(math.nan, math.inf)), sync=lambda: SyncFacts(replace(BEAT, age_s=math.nan)))
     answers = check_gates(plan, 0, broken, state_of(), NOW)
     json.dumps([asdict(answer) for answer in answers], allow_nan=False)
+
+
+def test_the_gates_ask_the_alerts_that_are_kept(plan: Plan, tmp_path: Path) -> None:
+    """What a bug would cost: a wave that begins while a red alert of the last one is open."""
+    settings = Settings(
+        source=SourceSettings(url=SecretStr("mssql://a:b@127.0.0.1:1")),
+        target=TargetSettings(url=SecretStr("mysql://a:b@127.0.0.1:1")),
+        state=StateSettings(dir=tmp_path),
+    )
+    sources = open_sources(plan, settings)
+    assert one(plan, sources, "alerts").verdict is Verdict.PASS
+    raise_alerts(
+        tmp_path, plan.alerts, [Alert("a", "red", "TiDB is away", "", "", ""), Alert("b", "blue", "All well", "", "", "")]
+    )
+    answer = one(plan, sources, "alerts")
+    assert (answer.verdict, answer.figure) == (Verdict.FAIL, 1)
+    assert "TiDB is away" in answer.evidence
+    resolve_alert(tmp_path, plan.alerts, "a")
+    assert one(plan, sources, "alerts").verdict is Verdict.PASS
