@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LOOKING: Final = frozenset(
     {
+        "alerts list",
         "assess",
         "audit",
         "config",

@@ -13,7 +13,7 @@ STORY: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Move", ("schema", "stage", "dedupe", "load", "import_files")),
     ("Prove", ("reconcile",)),
     ("Live with both", ("sync",)),
-    ("Answer for it", ("snapshot", "audit")),
+    ("Answer for it", ("snapshot", "alerts", "audit")),
     ("Try it all", ("demo",)),
 )
 

@@ -106,16 +106,28 @@ def resolve_alert(state_dir: Path, settings: AlertSettings, key: str, now: datet
 
 def acknowledge(state_dir: Path, numbers: Sequence[int], by: str, now: datetime | None = None) -> tuple[Standing, ...]:
     """Somebody has taken alerts on: they are escalated no further. Raises UsageError for a number that is not there."""
-    at = (now or datetime.now(UTC)).timestamp()
+    return taken_on(state_dir, numbers, by, (now or datetime.now(UTC)).timestamp(), over=False)
+
+
+def settle(state_dir: Path, numbers: Sequence[int], by: str, now: datetime | None = None) -> tuple[Standing, ...]:
+    """Somebody says that the cause of alerts is gone. Raises UsageError for a number that is not there."""
+    return taken_on(state_dir, numbers, by, (now or datetime.now(UTC)).timestamp(), over=True)
+
+
+def taken_on(state_dir: Path, numbers: Sequence[int], by: str, at: float, *, over: bool) -> tuple[Standing, ...]:
+    """Who was first stays; so does when it was over. All of the numbers, or none."""
     with open_state(state_dir, TABLES) as connection, writing(connection):
         for number in numbers:
-            changed = connection.execute(
+            if connection.execute("SELECT 1 FROM alert WHERE id = ?", (number,)).fetchone() is None:
+                raise UsageError(f"There is no alert {number}.", "See `membershift alerts list --all`.")
+            connection.execute(
                 "UPDATE alert SET acknowledged_by = ?, acknowledged_at = ?, deadline = NULL "
-                "WHERE id = ? AND acknowledged_by = ''",
+                "WHERE id = ? AND acknowledged_by = '' AND resolved_at IS NULL",
                 (by, at, number),
-            ).rowcount
-            if not changed and connection.execute("SELECT 1 FROM alert WHERE id = ?", (number,)).fetchone() is None:
-                raise UsageError(f"There is no alert {number}.", "See `membershift alerts list`.")
+            )
+            if over:
+                connection.execute("UPDATE alert SET resolved_at = ? WHERE id = ? AND resolved_at IS NULL", (at, number))
+                connection.execute("DELETE FROM alert_notice WHERE alert = ?", (number,))
         found = [connection.execute("SELECT * FROM alert WHERE id = ?", (number,)).fetchone() for number in numbers]
         return tuple(map(standing, found))
 
@@ -140,6 +152,11 @@ def read_alerts(state_dir: Path, *, every: bool = False, level: Level | None = N
         found = [standing(row) for row in rows]
     chosen = [one for one in found if (every or one.open) and level in (None, one.alert.level)]
     return tuple(sorted(chosen, key=lambda one: (not one.open, LEVELS.index(one.alert.level), one.id)))
+
+
+def open_red(state_dir: Path) -> tuple[str, ...]:
+    """What each open red alert says: a release waits for them. Raises ConfigurationError."""
+    return tuple(f"#{one.id} {one.alert.title}: {one.alert.happened}" for one in read_alerts(state_dir, level="red"))
 
 
 def standing(row: sqlite3.Row) -> Standing:

@@ -1,4 +1,4 @@
-"""Every report of the audit log and of snapshots, with something in each of its places."""
+"""Every report of the audit log, of alerts and of snapshots, with something in each of its places."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from migrations.audit.entry import Head
 from migrations.audit.export import Exported
 from migrations.audit.verify import Fault, Verified
 from migrations.audit.view import AuditedCommand, AuditLog
+from migrations.release.alerts.model import Alert, Standing
 from migrations.release.snapshots.br import Backup
 from migrations.release.snapshots.listing import Listed, Snapshots
 from migrations.release.snapshots.model import Manifest, StoredFile
@@ -19,7 +20,7 @@ from migrations.release.snapshots.prune import Pruned
 from migrations.release.snapshots.restore import RestoreResult, TableRestore
 from migrations.release.snapshots.verify import VerifiedFile, VerifiedSnapshot
 from reports.document import Document
-from reports.documents import audit, snapshots
+from reports.documents import alerts, audit, snapshots
 
 AT = datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC)
 HEAD = Head(7, "ab" * 32)
@@ -31,6 +32,7 @@ AWAY = "The target cannot be reached, or the connection to it was lost (error 20
 def documents(lang: str) -> Iterator[Document]:
     """All of them, in a language."""
     yield from audits(lang)
+    yield from raised(lang)
     yield from taken(lang)
     yield from proved(lang)
     yield from restored(lang)
@@ -47,6 +49,17 @@ def audits(lang: str) -> Iterator[Document]:
         yield audit.verified_document(found, lang)
         yield audit.verified_document(replace(found, compared=False), lang)
     yield audit.exported_document(Exported(Path("a.jsonl"), 7, HEAD), lang)
+
+
+def raised(lang: str) -> Iterator[Document]:
+    """Alerts in each state; what they say themselves is told as it was raised."""
+    red = Standing(1, Alert("k", "red", "a", "b", "c", "d"), AT, AT, 3, 0)
+    yellow = replace(red, id=2, alert=replace(red.alert, level="yellow"), step=2)
+    blue = replace(red, id=3, alert=replace(red.alert, level="blue"), acknowledged_by="wang", acknowledged_at=AT)
+    for some in ((), (red, yellow, blue), (yellow,), (replace(blue, resolved_at=AT),)):
+        yield alerts.alerts_document(some, lang)
+        yield alerts.changed_document(some, lang, settled=True)
+        yield alerts.changed_document(some, lang, settled=False)
 
 
 def taken(lang: str) -> Iterator[Document]:

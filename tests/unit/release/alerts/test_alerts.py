@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from etl.errors import UsageError
 from etl.state_db import STATE_DB
-from migrations.release.alerts.book import acknowledge, raise_alerts, read_alerts, resolve_alert
+from migrations.release.alerts.book import acknowledge, open_red, raise_alerts, read_alerts, resolve_alert, settle
 from migrations.release.alerts.desk import open_desk
 from migrations.release.alerts.model import Alert
 from migrations.release.alerts.outbox import pump
@@ -159,6 +159,18 @@ def test_what_is_over_is_told_to_all_who_knew_and_may_be_raised_anew(tmp_path: P
     assert ["Over:" in message["title"] for message in (ops.got[-1], boss.got[-1])] == [True, True]
     assert read_alerts(tmp_path) == ()
     assert raise_alerts(tmp_path, chosen, [RED], after(hours=3)) == (2,)
+
+
+def test_a_red_alert_holds_a_release_until_its_cause_is_gone_or_somebody_says_so(tmp_path: Path, ops: Receiver) -> None:
+    chosen = settings(ops)
+    raise_alerts(tmp_path, chosen, [RED, YELLOW], T0)
+    acknowledge(tmp_path, [1], "wang", T0)
+    assert open_red(tmp_path) == ("#1 Errors above 2 %: 4.1 % of 900 requests failed.",)
+    with pytest.raises(UsageError):
+        settle(tmp_path, [1, 99], "li", T0)
+    assert open_red(tmp_path), "all or none"
+    (over,) = settle(tmp_path, [1], "li", after(seconds=5))
+    assert (over.acknowledged_by, over.open, open_red(tmp_path)) == ("wang", False, ())
 
 
 def test_a_receiver_that_was_away_gets_it_later_and_once(tmp_path: Path, ops: Receiver) -> None:
