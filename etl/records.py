@@ -22,7 +22,7 @@ LARGEST: Final = 4 * 2**20
 
 RECONCILE_ROWS: Final = "reconcile_rows"
 RECONCILE_INVARIANTS: Final = "reconcile_invariants"
-LOAD_TEST: Final = "load_test"
+LOADTEST: Final = "loadtest"
 
 
 @dataclass(frozen=True)

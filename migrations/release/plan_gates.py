@@ -86,7 +86,7 @@ class GatesSettings(Section):
     training: TrainingGate = TrainingGate()
     reconcile: ReconcileGate = ReconcileGate()
     lag: LagGate = LagGate()
-    load_test: LoadTestGate = LoadTestGate()
+    loadtest: LoadTestGate = LoadTestGate()
     alerts: GateSettings = GateSettings()
     approvals: GateSettings = GateSettings()
 

@@ -8,9 +8,9 @@ from typing import Final, Literal
 
 from migrations.release.figures import Limits, Verdict, age_of, distrust, number
 
-GateName = Literal["availability", "tests", "training", "reconcile", "lag", "load_test", "alerts", "approvals"]
+GateName = Literal["availability", "tests", "training", "reconcile", "lag", "loadtest", "alerts", "approvals"]
 GATES: Final[tuple[GateName, ...]] = (
-    "availability", "tests", "training", "reconcile", "lag", "load_test", "alerts", "approvals",
+    "availability", "tests", "training", "reconcile", "lag", "loadtest", "alerts", "approvals",
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from etl.errors import ConfigurationError, OpsError
 from migrations.release.gates.availability import check_availability
 from migrations.release.gates.base import GATES, Answer, GateName, force, unknown
 from migrations.release.gates.critical_tests import check_critical_tests
-from migrations.release.gates.load_test import check_load_test
+from migrations.release.gates.loadtest import check_loadtest
 from migrations.release.gates.people import NO_RED, check_alerts, check_approvals
 from migrations.release.gates.reconcile import check_reconcile
 from migrations.release.gates.sync_facts import SyncFacts
@@ -62,7 +62,7 @@ def askers(
         "training": lambda: check_training(gates.training, training, state.waves[wave], allowance_s, now),
         "reconcile": lambda: check_reconcile(gates.reconcile, sources.state_dir, facts, allowance_s, now),
         "lag": lambda: check_lag(gates.lag, known(sync), allowance_s),
-        "load_test": lambda: check_load_test(gates.load_test, sources.state_dir, allowance_s, now),
+        "loadtest": lambda: check_loadtest(gates.loadtest, sources.state_dir, allowance_s, now),
         "alerts": lambda: ask_alerts(sources),
         "approvals": lambda: check_approvals(state, wave, plan.waves[wave].approvals, plan.roles),
     }

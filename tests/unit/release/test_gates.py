@@ -19,7 +19,7 @@ from etl.reconcile.differences import Kind, ReconcileResult, TableResult
 from etl.reconcile.invariant_model import InvariantResult, InvariantsResult
 from etl.reconcile.invariant_model import Verdict as RuleVerdict
 from etl.reconcile.record import invariants_body, rows_body
-from etl.records import LOAD_TEST, RECONCILE_INVARIANTS, RECONCILE_ROWS, read_record, record_path, write_record
+from etl.records import LOADTEST, RECONCILE_INVARIANTS, RECONCILE_ROWS, read_record, record_path, write_record
 from etl.settings import Settings, SourceSettings, StateSettings, TargetSettings
 from etl.sync.heartbeat import Heartbeat, StreamStatus
 from migrations.release.alerts.book import raise_alerts, resolve_alert
@@ -45,7 +45,7 @@ TEXT = """
 name = "r"
 gates.tests.file = "critical.xml"
 gates.training.file = "staff.csv"
-gates.load_test.rate = 2000
+gates.loadtest.rate = 2000
 wave = [{ name = "a", count = 2, approvals = 1 }, { name = "b", count = 1, gates.training.enabled = false }]
 roles.approver = ["li"]
 """
@@ -95,7 +95,7 @@ def sources(tmp_path: Path) -> Sources:
     """Where every figure is good."""
     write_record(tmp_path, RECONCILE_ROWS, AGO, rows_body(None, rows_of(table("member"), table("sale")), ["member", "sale"]))
     write_record(tmp_path, RECONCILE_INVARIANTS, AGO, {"checked": 3, "differing": []})
-    write_record(tmp_path, LOAD_TEST, AGO, {"target_rate": 2000, "held_rate": 2001.5, "passed": True})
+    write_record(tmp_path, LOADTEST, AGO, {"target_rate": 2000, "held_rate": 2001.5, "passed": True})
     return Sources(Fixed(Sample(1000.0, 1.0, 0.1, AGO)), lambda: SyncFacts(BEAT), tmp_path, lambda: ())
 
 
@@ -201,7 +201,7 @@ def test_reconcile_wants_every_table_recent_and_clean(plan: Plan, sources: Sourc
     assert judged(rows_of(table("member"), at=NOW + timedelta(days=2))).verdict is Verdict.UNKNOWN
 
 
-@pytest.mark.parametrize("name", [RECONCILE_ROWS, RECONCILE_INVARIANTS, LOAD_TEST])
+@pytest.mark.parametrize("name", [RECONCILE_ROWS, RECONCILE_INVARIANTS, LOADTEST])
 @pytest.mark.parametrize(
     "content", [None, "", "{", "[]", '{"format": 2}', '{"format": 1}', '{"format": 1, "at": "2026-11-23"}', "NaN"]
 )
@@ -211,7 +211,7 @@ def test_a_record_that_says_nothing(plan: Plan, sources: Sources, name: str, con
         path.unlink()
     else:
         path.write_text(content, "utf-8")
-    answer = one(plan, sources, "load_test" if name == LOAD_TEST else "reconcile")
+    answer = one(plan, sources, "loadtest" if name == LOADTEST else "reconcile")
     assert answer.verdict is Verdict.UNKNOWN
     assert answer.remedy
 
@@ -219,8 +219,8 @@ def test_a_record_that_says_nothing(plan: Plan, sources: Sources, name: str, con
 @pytest.mark.parametrize("figure", WRONG)
 def test_a_record_of_wrong_figures(plan: Plan, sources: Sources, figure: Any) -> None:
     for name, body in (
-        (LOAD_TEST, {"target_rate": figure, "held_rate": 2000, "passed": True}),
-        (LOAD_TEST, {"target_rate": 2000, "held_rate": 2000, "passed": figure if figure is not True else 1}),
+        (LOADTEST, {"target_rate": figure, "held_rate": 2000, "passed": True}),
+        (LOADTEST, {"target_rate": 2000, "held_rate": 2000, "passed": figure if figure is not True else 1}),
         (RECONCILE_ROWS, {"tables": {"a": {"at": AGO.isoformat(), "differing": figure}}, "all": ["a"]}),
         (RECONCILE_ROWS, {"tables": {"a": {"at": figure, "differing": 0}}, "all": ["a"]}),
         (RECONCILE_ROWS, {"tables": {"a": figure}, "all": ["a"]}),
@@ -232,7 +232,7 @@ def test_a_record_of_wrong_figures(plan: Plan, sources: Sources, figure: Any) ->
     ):
         kept = record_path(sources.state_dir, name).read_bytes()
         write_record(sources.state_dir, name, AGO, body)
-        assert one(plan, sources, "load_test" if name == LOAD_TEST else "reconcile").verdict is Verdict.UNKNOWN, (name, body)
+        assert one(plan, sources, "loadtest" if name == LOADTEST else "reconcile").verdict is Verdict.UNKNOWN, (name, body)
         record_path(sources.state_dir, name).write_bytes(kept)
 
 
@@ -260,14 +260,14 @@ def test_what_the_background_check_found_counts(plan: Plan, sources: Sources) ->
         ({"target_rate": 3000, "held_rate": 3000, "passed": True}, Verdict.PASS),
     ],
 )
-def test_the_load_test_held_the_rate_that_is_asked_for(
+def test_the_loadtest_held_the_rate_that_is_asked_for(
     plan: Plan, sources: Sources, body: dict[str, Any], verdict: Verdict
 ) -> None:
     """What a bug would cost: a test of 1,000 TPS that passed opens the way to double eleven's 2,000."""
-    write_record(sources.state_dir, LOAD_TEST, AGO, body)
-    assert one(plan, sources, "load_test").verdict is verdict
-    write_record(sources.state_dir, LOAD_TEST, NOW - timedelta(days=8), body)
-    assert one(plan, sources, "load_test").verdict is Verdict.UNKNOWN
+    write_record(sources.state_dir, LOADTEST, AGO, body)
+    assert one(plan, sources, "loadtest").verdict is verdict
+    write_record(sources.state_dir, LOADTEST, NOW - timedelta(days=8), body)
+    assert one(plan, sources, "loadtest").verdict is Verdict.UNKNOWN
 
 
 def test_a_red_alert_closes_the_gate(plan: Plan, sources: Sources) -> None:
