@@ -25,8 +25,7 @@ def read_minute(
     now: datetime,
 ) -> Minute:
     """The minute that began at `start`. `moved_at`: when the first of `stores` moved: an invariant that was broken before is not
-    the release's doing. Raises nothing that a source
-    could cause."""
+    the release's doing. Raises nothing that a source could cause."""
     sample = read_window(plan, source, stores, start, start + MINUTE, now)
     triggers = plan.triggers
     counts = SyncCounts()
