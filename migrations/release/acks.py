@@ -183,7 +183,7 @@ def await_acknowledgement(watch: AckWatch, sequence: int, limit_s: float, pause_
         if watch.steady() > latest:
             raise RefusedError(
                 f"Map {sequence} was not acknowledged within {limit_s:.0f} s: {found.why()}.",
-                "docs/routes.md says what to do for each reason; whoever is gone for good stops counting when its lease has lapsed.",
+                "docs/routes.md says what to do for each reason; whoever is gone for good counts no more once its lease lapses.",
             )
         time.sleep(pause_s)
     return found

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from migrations.release.client import routes as client
 from migrations.release.client.routes import Fenced, Moved, Routes, digest_of
 from migrations.release.model import Route
 from migrations.release.publish.atomic import replace_file
@@ -278,3 +281,14 @@ def test_a_name_that_leaves_the_folder_is_refused(path: Path, tmp_path: Path, na
 def test_a_lease_that_lapses_between_two_polls_is_refused(path: Path) -> None:
     with pytest.raises(ValueError, match="poll_s"):
         Routes(path, poll_s=28.0, lease_s=30.0)
+
+
+def test_a_copy_of_the_file_works_alone(path: Path, publish: Publish, tmp_path: Path) -> None:
+    """Applications copy it as it is, into processes that have nothing else of ours and no packages."""
+    publish(planned())
+    (tmp_path / "copied.py").write_bytes(Path(client.__file__).read_bytes())
+    script = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import copied; print(copied.Routes({str(path)!r}).reads('S001'))"
+    )
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "legacy\n"
