@@ -87,7 +87,7 @@ def verify(context: typer.Context, snapshot_id: SnapshotId, html: Html = None, a
 
     On TiDB it is also compared with what the tables held then. Exit code 6 when anything differs.
 
-    Example: membershift snapshot verify 20261123T010203Z-1a2b
+    Example: membershift snapshot verify 20261123T010203456Z-1a2b
     """
     from cli.output import progress, show
     from etl.errors import ExitCode
@@ -110,6 +110,9 @@ def restore(
     delete_extra: Annotated[
         bool, typer.Option("--delete-extra", help="Also delete the store's rows that came after: its newer sales.")
     ] = False,
+    to_both: Annotated[
+        bool, typer.Option("--to-both", help="Although the store writes to SQL Server: sync carries restored rows there.")
+    ] = False,
     execute: Execute = False,
     html: Html = None,
     as_json: Json = False,
@@ -119,7 +122,7 @@ def restore(
     Without --execute it says what would change. Rows that came after the snapshot stay unless --delete-extra is given, and rows
     that change meanwhile are left alone. Members are shared by all stores and stay as they are. Exit code 6 when rows differ.
 
-    Example: membershift snapshot restore --store S001 --at 20261123T010203Z-1a2b --execute
+    Example: membershift snapshot restore --store S001 --at 20261123T010203456Z-1a2b --execute
     """
     from cli.output import progress, show
     from etl.errors import ExitCode
@@ -128,7 +131,7 @@ def restore(
 
     settings = settings_of(context)
     with progress(as_json) as shown:
-        result = restore_store(settings, RestoreRequest(store, at, delete_extra, execute), shown)
+        result = restore_store(settings, RestoreRequest(store, at, delete_extra, to_both, execute), shown)
     show(restored_document(result, lang_of(context)), result, as_json=as_json, html=html)
     if result.left if execute else result.differing:
         raise typer.Exit(int(ExitCode.DIFFERENCES))

@@ -14,9 +14,10 @@ from migrations.release.alerts.book import raise_alerts, resolve_alert
 from migrations.release.alerts.model import Alert
 from migrations.release.alerts.outbox import Pumped, Send, pump
 from migrations.release.alerts.send import send
-from migrations.release.alerts.settings import AlertSettings
+from migrations.release.alerts.settings import AlertSettings, Level
 
 LOOK_S: Final = 1.0
+LONGEST_TITLE: Final = 80
 MOST_KEPT: Final = 10_000
 """Alerts kept in memory while state.db cannot be written."""
 
@@ -24,15 +25,19 @@ MOST_KEPT: Final = 10_000
 class Desk:
     """Raising an alert never fails and never waits for a receiver: what carries stores back must not stop because a chat is away.
 
-    Where state.db cannot be written, alerts wait in memory until it can. `trouble`: why the thread could not do its work at its
-    last look, "" when it could.
+    `about` stands before keys and titles: which release. Where state.db cannot be written, alerts wait in memory until it can.
+    `trouble`: why the thread could not do its work at its last look, "" when it could.
     """
 
-    def __init__(self, state_dir: Path, settings: AlertSettings, deliver: Send = send, look_s: float = LOOK_S) -> None:
+    def __init__(
+        self, state_dir: Path, settings: AlertSettings, deliver: Send = send, look_s: float = LOOK_S, about: str = ""
+    ) -> None:
         self.state_dir, self.settings, self.deliver, self.look_s = state_dir, settings, deliver, look_s
+        self.about = f"{about}: " if about else ""
         self.trouble = ""
         self.last = Pumped()
         self._unwritten: deque[Alert | str] = deque(maxlen=MOST_KEPT)
+        self._lock = threading.Lock()
         self._wanted = threading.Event()
         self._ended = threading.Event()
 
@@ -41,22 +46,28 @@ class Desk:
         self._write(alerts)
         self._wanted.set()
 
+    def tell(self, level: Level, key: str, happened: str, done: str, todo: str) -> None:
+        """An alert as the controller gives it; its title is what happened, in short."""
+        title = happened if len(happened) <= LONGEST_TITLE else f"{happened[: LONGEST_TITLE - 3]}..."
+        self.raise_alert(Alert(f"{self.about}{key}", level, f"{self.about}{title}", happened, done, todo))
+
     def resolve(self, key: str) -> None:
         """The cause named `key` is gone."""
-        self._write((key,))
+        self._write((f"{self.about}{key}",))
         self._wanted.set()
 
     def _write(self, entries: Sequence[Alert | str]) -> None:
         """In the order in which they came: what could not be written before goes first."""
-        waiting = [*self._unwritten, *entries]
-        self._unwritten.clear()
-        while waiting:
-            try:
-                self._write_first(waiting)
-            except OpsError as error:
-                self.trouble = error.message
-                self._unwritten.extend(waiting)
-                return
+        with self._lock:
+            waiting = [*self._unwritten, *entries]
+            self._unwritten.clear()
+            while waiting:
+                try:
+                    self._write_first(waiting)
+                except OpsError as error:
+                    self.trouble = error.message
+                    self._unwritten.extend(waiting)
+                    return
 
     def _write_first(self, waiting: list[Alert | str]) -> None:
         """The first entry, with all alerts that follow it, and take them off the list."""
@@ -97,9 +108,11 @@ class Desk:
 
 
 @contextmanager
-def open_desk(state_dir: Path, settings: AlertSettings, deliver: Send = send, look_s: float = LOOK_S) -> Iterator[Desk]:
+def open_desk(
+    state_dir: Path, settings: AlertSettings, deliver: Send = send, look_s: float = LOOK_S, about: str = ""
+) -> Iterator[Desk]:
     """A desk whose thread runs meanwhile. It is not waited for longer than one message takes."""
-    desk = Desk(state_dir, settings, deliver, look_s)
+    desk = Desk(state_dir, settings, deliver, look_s, about)
     thread = threading.Thread(target=desk.run, name="alerts", daemon=True)
     thread.start()
     try:

@@ -7,13 +7,18 @@ theirs and stays.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from etl.personal_files import make_private_folder
 from etl.state_db import open_state, writing
 from etl.target.address import read_address
 from etl.target.bulk import BulkConnection
@@ -59,7 +64,7 @@ def hold_gc(state_dir: Path, target: BulkConnection, snapshot: str, span: timede
     if span <= timedelta(0):
         return Held(now + current)
     where, wanted = where_of(target), max(span + MARGIN, current)
-    with open_state(state_dir, TABLES) as connection:
+    with alone(state_dir), open_state(state_dir, TABLES) as connection:
         with writing(connection):
             note_before(connection, where, current, wanted, now)
             connection.execute(
@@ -67,15 +72,28 @@ def hold_gc(state_dir: Path, target: BulkConnection, snapshot: str, span: timede
                 (where, snapshot, text_of(now + span)),
             )
         try:
-            set_life_time(target, wanted)
+            if current < wanted:
+                set_life_time(target, wanted)
         except ServerError as error:
             if error.number != NO_RIGHT:
                 raise
             with writing(connection):
                 connection.execute("DELETE FROM gc_hold WHERE target = ? AND snapshot = ?", (where, snapshot))
-            put_back_unneeded(connection, target, where, now)
+            put_back_unneeded(connection, target, where)
             return Held(now + current, f"The account may not set {VARIABLE}: reads as of the snapshot work for {current} only.")
     return Held(now + span)
+
+
+@contextmanager
+def alone(state_dir: Path) -> Iterator[None]:
+    """Nobody else raises it or puts it back meanwhile. A lock of its own: the target is asked under it, which may take long, and
+    state.db must never be locked for so long, since a rollback writes there."""
+    lock = os.open(make_private_folder(state_dir) / "gc.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def note_before(connection: sqlite3.Connection, where: str, current: timedelta, wanted: timedelta, now: datetime) -> None:
@@ -103,38 +121,28 @@ def settle_gc(
     if not target.is_tidb:
         return None
     now, where = now or datetime.now(UTC), where_of(target)
-    with open_state(state_dir, TABLES) as connection:
+    with alone(state_dir), open_state(state_dir, TABLES) as connection:
         with writing(connection):
             connection.execute("DELETE FROM gc_hold WHERE target = ? AND until <= ?", (where, text_of(now)))
             for snapshot in gone:
                 connection.execute("DELETE FROM gc_hold WHERE target = ? AND snapshot = ?", (where, snapshot))
-        return put_back_unneeded(connection, target, where, now)
+        return put_back_unneeded(connection, target, where)
 
 
-def put_back_unneeded(connection: sqlite3.Connection, target: BulkConnection, where: str, now: datetime) -> timedelta | None:
-    """Set the old value, then forget it; killed in between, the next one finds it set already.
-
-    The lock on state.db is held meanwhile, so that nobody raises it for a new snapshot between the question and the answer.
-    """
+def put_back_unneeded(connection: sqlite3.Connection, target: BulkConnection, where: str) -> timedelta | None:
+    """Set the old value, then forget it; killed in between, the next one finds it set already. Call it `alone`."""
+    if connection.execute("SELECT 1 FROM gc_hold WHERE target = ?", (where,)).fetchone() is not None:
+        return None
+    noted = connection.execute("SELECT before, raised FROM gc_before WHERE target = ?", (where,)).fetchone()
+    if noted is None:
+        return None
+    put_back = None
+    if seconds(life_time(target)) == int(noted["raised"]) and noted["raised"] != noted["before"]:
+        put_back = timedelta(seconds=int(noted["before"]))
+        set_life_time(target, put_back)
     with writing(connection):
-        if connection.execute("SELECT 1 FROM gc_hold WHERE target = ?", (where,)).fetchone() is not None:
-            return None
-        noted = connection.execute("SELECT before, raised FROM gc_before WHERE target = ?", (where,)).fetchone()
-        if noted is None:
-            return None
-        put_back = None
-        if seconds(life_time(target)) == int(noted["raised"]) and noted["raised"] != noted["before"]:
-            put_back = timedelta(seconds=int(noted["before"]))
-            set_life_time(target, put_back)
         connection.execute("DELETE FROM gc_before WHERE target = ?", (where,))
     return put_back
-
-
-def held_snapshots(state_dir: Path, target: BulkConnection) -> frozenset[str]:
-    """Snapshots that something is kept for now."""
-    with open_state(state_dir, TABLES) as connection:
-        rows = connection.execute("SELECT snapshot FROM gc_hold WHERE target = ?", (where_of(target),)).fetchall()
-    return frozenset(row["snapshot"] for row in rows)
 
 
 def where_of(target: BulkConnection) -> str:

@@ -48,7 +48,7 @@ def list_snapshots(state_dir: Path, store: str | None = None, now: datetime | No
         else:
             if store is None or store in manifest.stores:
                 found.append(listed(manifest, now))
-    return Snapshots(tuple(reversed(found)), tuple(unusable))
+    return Snapshots(tuple(sorted(found, key=lambda one: (one.taken_at, one.id), reverse=True)), tuple(unusable))
 
 
 def listed(manifest: Manifest, now: datetime) -> Listed:

@@ -88,8 +88,8 @@ ADAPTER: Final = TypeAdapter(Manifest)
 
 
 def new_id(now: datetime) -> str:
-    """Sorts by time; two that begin in one second differ."""
-    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    """Sorts by time, to the millisecond; two that begin in the same one differ."""
+    return f"{now.astimezone(UTC).strftime('%Y%m%dT%H%M%S%f')[:-3]}Z-{secrets.token_hex(2)}"
 
 
 def snapshots_dir(state_dir: Path) -> Path:

@@ -87,6 +87,14 @@ def stores_under_way(state_dir: Path) -> frozenset[str]:
     return frozenset(moving | set(state.switch.stores if state.switch else ()) | set(state.going_back))
 
 
+def known_routes(state_dir: Path) -> dict[str, Route]:
+    """Where the release has each of its stores; none where there is no release. Raises ConfigurationError."""
+    if not (state_dir / STATE_DB).exists():
+        return {}
+    with open_event_log(state_dir) as log:
+        return {store: where.route for store, where in log.state.stores.items() if where.wave is not None}
+
+
 def carry_out(settings: Settings, planned: Pruned, now: datetime) -> Pruned:
     """The manifest goes first: what is left of a killed prune counts as abandoned, never as a snapshot."""
     for name in planned.removed:

@@ -13,14 +13,16 @@ from typing import Final
 
 import polars as pl
 
-from etl.errors import UsageError
+from etl.errors import RefusedError, UsageError
 from etl.progress import Progress
 from etl.settings import Settings
 from etl.target.bulk import BulkConnection
 from etl.target.connect import connect_bulk
+from migrations.release.model import writes_to
 from migrations.release.snapshots.files import keys_of, read_rows
 from migrations.release.snapshots.model import Manifest, folder_of, read_manifest
 from migrations.release.snapshots.own_tables import OwnTable
+from migrations.release.snapshots.prune import known_routes
 from migrations.release.snapshots.restore_rows import Difference, Restored, RowRestorer, difference, read_now
 from migrations.release.snapshots.verify import tables_as_then
 
@@ -32,11 +34,13 @@ MOST_KEYS: Final = 10
 
 @dataclass(frozen=True)
 class RestoreRequest:
-    """`delete_extra`: also delete the store's rows that came after the snapshot: its newer sales among them."""
+    """`delete_extra`: also delete the store's rows that came after the snapshot: its newer sales among them. `to_both`: although
+    the store's writes go to SQL Server, where sync carries the restored rows over newer ones."""
 
     store: str
     snapshot: str
     delete_extra: bool = False
+    to_both: bool = False
     execute: bool = False
 
 
@@ -87,10 +91,12 @@ def restore_store(settings: Settings, request: RestoreRequest, progress: Progres
     """Compare the store's rows with the snapshot and, with `execute`, bring them back. Rows that change meanwhile are left alone.
 
     Raises UsageError when the snapshot has no such store, ConfigurationError when its files are not as they were written,
-    RefusedError when the tables changed since, TargetError.
+    RefusedError when the tables changed since or the store writes to SQL Server, TargetError.
     """
     manifest, folder = read_manifest(settings.state_dir, request.snapshot), folder_of(settings.state_dir, request.snapshot)
     refuse_other_store(manifest, request.store)
+    if request.execute and not request.to_both:
+        refuse_follower(settings.state_dir, request.store)
     with connect_bulk(settings.target) as target:
         tables = tables_as_then(target, manifest)
         then = rows_then(settings, manifest, folder, request.store)
@@ -114,6 +120,17 @@ def refuse_other_store(manifest: Manifest, store: str) -> None:
         raise UsageError(
             f"Snapshot {manifest.id} has no store {store}: it has {', '.join(manifest.stores)}.",
             f"See `membershift snapshot list --store {store}`.",
+        )
+
+
+def refuse_follower(state_dir: Path, store: str) -> None:
+    """Where the release has the store write to SQL Server, TiDB only follows: what is restored there goes back over rows that are
+    newer. Raises RefusedError."""
+    where = known_routes(state_dir).get(store)
+    if where is not None and writes_to(where) == "legacy":
+        raise RefusedError(
+            f"Store {store} writes to SQL Server: sync would carry restored rows there, over newer ones.",
+            "Bring TiDB in line with SQL Server: membershift reconcile repair; or, if both shall go back, add --to-both.",
         )
 
 

@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
-from etl.errors import UsageError
+from etl.errors import RefusedError, UsageError
 from etl.progress import Silent
 from etl.settings import Settings
 from etl.target.bulk import BulkConnection
+from migrations.release.event_log import open_event_log
+from migrations.release.events import Planned
+from migrations.release.model import Route
 from migrations.release.snapshots import restore
 from migrations.release.snapshots.create import SnapshotRequest, create_snapshot
 from migrations.release.snapshots.restore import RestoreRequest, restore_store
@@ -133,3 +136,17 @@ def test_a_store_that_is_not_in_the_snapshot_is_refused(settings: Settings, shop
     manifest = create_snapshot(settings, SnapshotRequest(("S001",)), Silent())
     with pytest.raises(UsageError, match="S002"):
         restore_store(settings, RestoreRequest("S002", manifest.id), Silent())
+
+
+def test_a_store_that_writes_to_sql_server_is_restored_only_when_both_sides_shall_go_back(
+    settings: Settings, shop: BulkConnection
+) -> None:
+    """TiDB follows there: what is restored would go to SQL Server, over sales that are newer."""
+    manifest = create_snapshot(settings, SnapshotRequest(("S001",)), Silent())
+    damage(shop)
+    with open_event_log(settings.state_dir) as log:
+        log.append(Planned("autumn", (("S001",),), {"S001": Route.LEGACY, "S002": Route.LEGACY}))
+    assert restore_store(settings, RestoreRequest("S001", manifest.id), Silent()).differing > 0, "looking is allowed"
+    with pytest.raises(RefusedError, match="SQL Server"):
+        restore_store(settings, RestoreRequest("S001", manifest.id, execute=True), Silent())
+    assert restore_store(settings, RestoreRequest("S001", manifest.id, to_both=True, execute=True), Silent()).left == 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -200,6 +202,28 @@ def test_a_state_folder_that_cannot_be_written_is_an_error_before_anything_happe
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError):
         record_begin(tmp_path / "file", WANG, "load", {})
+
+
+def test_a_full_disk_is_an_error_and_leaves_the_log_whole(written: Path) -> None:
+    """A file that may not grow stands in for a disk that is full."""
+    code = f"""
+import resource, sys
+from pathlib import Path
+from etl.errors import ConfigurationError
+from migrations.audit.log import record_begin
+from migrations.audit.who import Actor
+resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+try:
+    for _ in range(1_000):
+        record_begin(Path({str(written)!r}), Actor("wang"), "load", {{"text": "x" * 300}})
+except ConfigurationError:
+    sys.exit(3)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
+    assert done.returncode == 3, done.stderr.decode()
+    found = verify_audit(written)
+    assert found.sound
+    assert found.entries > 7
 
 
 def test_entries_are_added_one_after_the_other_by_many_processes(tmp_path: Path) -> None:

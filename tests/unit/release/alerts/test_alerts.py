@@ -236,6 +236,16 @@ def test_a_receiver_that_hangs_does_not_hold_up_whoever_raises_an_alert(tmp_path
         wait_until(lambda: len(ops.got) == 1)
 
 
+def test_the_controller_tells_in_its_own_words(tmp_path: Path, ops: Receiver) -> None:
+    with open_desk(tmp_path, settings(ops), look_s=0.05, about="autumn") as desk:
+        desk.tell("red", "rollback", "4.1 % of 900 requests failed.", "3 stores go back.", "membershift release watch")
+        wait_until(lambda: len(ops.got) == 1)
+        assert ops.got[0]["title"] == "[RED, at once] autumn: 4.1 % of 900 requests failed."
+        desk.resolve("rollback")
+        wait_until(lambda: len(ops.got) == 2)
+    assert read_alerts(tmp_path) == ()
+
+
 def test_an_alert_that_cannot_be_written_down_waits_in_memory_and_is_not_an_error(tmp_path: Path, ops: Receiver) -> None:
     """A full disk must not stop a rollback."""
     folder = tmp_path / "state"

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from migrations.release.event_log import open_event_log
+from migrations.release.events import Planned, Started, SwitchBegun, WaveBegun
+from migrations.release.model import Route
 from migrations.release.snapshots.listing import Listed
-from migrations.release.snapshots.prune import choose
+from migrations.release.snapshots.prune import choose, known_routes, stores_under_way
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 STORES = ("S001", "S002", "S003")
@@ -47,3 +51,16 @@ def test_old_and_many_go() -> None:
 def test_one_shared_by_two_stores_stays_while_either_needs_it() -> None:
     found = [listed(1, ("S001",)), listed(50, ("S001", "S002"))]
     assert choose(found, NOW - timedelta(hours=24), 1, ()) == []
+
+
+def test_stores_between_both_databases_are_known_from_the_log_of_the_release(tmp_path: Path) -> None:
+    assert (stores_under_way(tmp_path), known_routes(tmp_path)) == (frozenset(), {})
+    routes = {"S001": Route.LEGACY, "S002": Route.LEGACY, "S003": Route.TIDB}
+    with open_event_log(tmp_path) as log:
+        log.append(Planned("autumn", (("S001",), ("S002",)), routes))
+        log.append(Started())
+        log.take_lease("test")
+        log.append(WaveBegun(0))
+        log.append(SwitchBegun(("S001",), Route.TIDB))
+    assert stores_under_way(tmp_path) == {"S001", "S003"}
+    assert known_routes(tmp_path) == {"S001": Route.LEGACY, "S002": Route.LEGACY}, "S003 is in no wave of it"
