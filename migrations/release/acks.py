@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -133,10 +134,14 @@ def require_instances(acks: Sequence[Ack], expected: int, now: datetime) -> None
 
 
 def forget_acks(folder: Path, now: datetime, older_s: float = FORGOTTEN_S) -> tuple[str, ...]:
-    """Remove what instances left behind that have been gone for so long; their names."""
+    """Remove what instances left behind that have been gone for so long, the halves of killed ones too; their names."""
     gone = [ack.instance for ack in read_acks(folder) if ack.age_s(now) > max(older_s, ack.lease_s + CLOCK_ALLOWANCE_S)]
     for name in gone:
         (folder / f"{name}.json").unlink(missing_ok=True)
+    for partial in folder.glob("*.partial"):
+        with suppress(FileNotFoundError):
+            if now.timestamp() - partial.stat().st_mtime > older_s:
+                partial.unlink()
     return tuple(gone)
 
 

@@ -152,9 +152,7 @@ class Routes:
     ) -> None:
         self.path, self.instance = Path(path), instance or f"{socket.gethostname()[:60]}-{os.getpid()}-{secrets.token_hex(3)}"
         if not INSTANCE.fullmatch(self.instance):
-            raise ValueError(
-                f"{self.instance!r} cannot be the name of an instance: letters, digits, dot, dash and underscore only"
-            )
+            raise ValueError(f"{self.instance!r} cannot be the name of an instance: use letters, digits, dot, dash, underscore")
         margin_s = lease_s / 6 if margin_s is None else margin_s
         if not 0 < poll_s < lease_s - margin_s:
             raise ValueError("poll_s has to be shorter than lease_s - margin_s: the lease would lapse between two polls")
@@ -185,7 +183,8 @@ class Routes:
     @property
     def in_flight(self) -> int:
         """Writes under way."""
-        return self._in_flight.total()
+        with self._lock:
+            return self._in_flight.total()
 
     def stores(self) -> Mapping[str, Entry]:
         """The map in force, after a look at the file; empty before the first. To write, use `writing`."""
@@ -325,9 +324,10 @@ class Routes:
         says that more has passed, the machine was asleep."""
         if self._ack is None or self._usurped:
             return self._usurped
-        if self._renewed is None:
+        renewed = self._renewed
+        if renewed is None:
             return "no acknowledgement could be written"
-        passed_s = max(now - then for now, then in zip(clocks(), self._renewed, strict=True))
+        passed_s = max(now - then for now, then in zip(clocks(), renewed, strict=True))
         return "" if passed_s < self.lease_s - self.margin_s else f"no acknowledgement could be written for {passed_s:.0f} s"
 
     def _acknowledge_soon(self) -> None:

@@ -129,7 +129,11 @@ def test_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
 def test_only_those_gone_for_long_are_forgotten(tmp_path: Path) -> None:
     say(tmp_path, "old", 1, ago_s=90_000.0)
     say(tmp_path, "recent", 1, ago_s=3_600.0)
+    for name, ago_s in (("killed", 90_000.0), ("writing", 1.0)):
+        (tmp_path / f"{name}.partial").write_text("{")
+        os.utime(tmp_path / f"{name}.partial", (NOON.timestamp() - ago_s,) * 2)
     assert forget_acks(tmp_path, NOON) == ("old",)
+    assert [path.name for path in tmp_path.glob("*.partial")] == ["writing.partial"]
     assert [ack.instance for ack in read_acks(tmp_path)] == ["recent"]
 
 
