@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from etl.progress import Silent
 from etl.settings import Settings, TargetSettings
@@ -161,3 +162,25 @@ def test_the_instant_of_a_snapshot_is_the_one_its_timestamp_names(settings: Sett
     then = shop.scalar(f"SELECT COUNT(*) FROM sale AS OF TIMESTAMP TIDB_PARSE_TSO({manifest.tso}) WHERE status = 'void'")
     assert then == 0
     assert shop.scalar(f"SELECT COUNT(*) FROM sale AS OF TIMESTAMP '{manifest.as_of}' WHERE status = 'paid'") == 60
+
+
+def test_an_account_that_may_not_set_it_takes_its_snapshot_all_the_same(settings: Settings, shop: BulkConnection) -> None:
+    """A missing right must not stop a switch: the files are there, only the reads as of then end early, and that is said."""
+    shop.execute("SET GLOBAL tidb_gc_life_time = '10m'")
+    shop.execute("DROP USER IF EXISTS 'plain'@'%'")
+    shop.execute("CREATE USER 'plain'@'%' IDENTIFIED BY 'plain'")
+    for schema in ("snap_m", "snap_s"):
+        shop.execute(f"GRANT ALL ON {schema}.* TO 'plain'@'%'")
+    host = settings.target.url.get_secret_value().rpartition("@")[2]
+    plain = settings.target.model_copy(update={"url": SecretStr(f"mysql://plain:plain@{host}")})
+    try:
+        chosen = settings.model_copy(update={"target": plain})
+        manifest = create_snapshot(chosen, SnapshotRequest(("S001",)), Silent())
+    finally:
+        shop.execute("DROP USER 'plain'@'%'")
+    assert manifest.rows > 0
+    assert "may not set tidb_gc_life_time" in manifest.note
+    assert manifest.readable_until is not None
+    assert manifest.readable_until - manifest.taken_at <= TEN
+    assert life_time(shop) == TEN
+    assert settle_gc(settings.state_dir, shop) is None, "nothing is left to be put back"
