@@ -36,4 +36,9 @@ def check_availability(
 def watched_stores(state: ReleaseState, wave: int) -> tuple[str, ...]:
     """The release's stores that take their writes on TiDB; those of the wave as long as there are none."""
     moved = [code for code, where in state.stores.items() if where.wave is not None and writes_to(where.route) == "tidb"]
-    return tuple(sorted(moved)) or state.waves[wave]
+    return tuple(sorted(moved)) or stores_of(state, wave)
+
+
+def stores_of(state: ReleaseState, wave: int) -> tuple[str, ...]:
+    """The stores of a wave (from 0); none before the release is planned."""
+    return state.waves[wave] if wave < len(state.waves) else ()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from etl.errors import ConfigurationError, OpsError
-from migrations.release.gates.availability import check_availability
+from migrations.release.gates.availability import check_availability, stores_of
 from migrations.release.gates.base import GATES, Answer, GateName, force, unknown
 from migrations.release.gates.critical_tests import check_critical_tests
 from migrations.release.gates.loadtest import check_loadtest
@@ -37,7 +37,8 @@ class Sources:
 
 
 def check_gates(plan: Plan, wave: int, sources: Sources, state: ReleaseState, now: datetime) -> tuple[Answer, ...]:
-    """The answers of all gates that the plan has for a wave (from 0), in one order. `state` has that wave; `now` is aware.
+    """The answers of all gates that the plan has for a wave (from 0), in one order. `now` is aware. Before the release is planned
+    a wave has no stores, and the gates that are about its stores say so.
 
     Those that somebody overruled are marked so, and count as passed. Raises nothing that a source could cause.
     """
@@ -59,7 +60,7 @@ def askers(
     return {
         "availability": lambda: check_availability(gates.availability, sources.metrics, state, wave, allowance_s, now),
         "tests": lambda: check_critical_tests(gates.tests, tests, allowance_s, now),
-        "training": lambda: check_training(gates.training, training, state.waves[wave], allowance_s, now),
+        "training": lambda: check_training(gates.training, training, stores_of(state, wave), allowance_s, now),
         "reconcile": lambda: check_reconcile(gates.reconcile, sources.state_dir, facts, allowance_s, now),
         "lag": lambda: check_lag(gates.lag, known(sync), allowance_s),
         "loadtest": lambda: check_loadtest(gates.loadtest, sources.state_dir, allowance_s, now),

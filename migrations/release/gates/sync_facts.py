@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from etl.settings import TargetSettings
 from etl.sync.check_record import read_standing
 from etl.sync.heartbeat import Heartbeat, read_heartbeat
 from etl.sync.state import read_positions
 from etl.target.connect import connect_bulk
-
-HASTE_S: Final = 5.0
+from migrations.release.haste import hasty
 
 
 @dataclass(frozen=True)
@@ -27,8 +25,7 @@ class SyncFacts:
 
 def read_sync_facts(target: TargetSettings) -> SyncFacts:
     """From the target, which is tried once and not for long. Raises TargetError."""
-    hasty = target.model_copy(update={"retries": 0, "connect_timeout_s": min(target.connect_timeout_s, HASTE_S)})
-    with connect_bulk(hasty) as connection:
+    with connect_bulk(hasty(target)) as connection:
         heartbeat = read_heartbeat(connection, target.state_schema)
         check = read_standing(read_positions(connection, target.state_schema))
     return SyncFacts(heartbeat, check.differing, None if check.last is None else check.last.ended)

@@ -13,13 +13,13 @@ from etl.load.sql import places
 from etl.settings import TargetSettings
 from etl.target.connect import connect_bulk
 from migrations.release.figures import number
+from migrations.release.haste import hasty
 from migrations.release.metrics.base import Sample
 
 TOKEN: Final = re.compile(
     r"""('(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`[^`]*`|--[^\n]*|/\*.*?\*/)|:(stores|start|end)\b""", re.DOTALL
 )
 """Text and comments, which stay as they are, or a place for a value."""
-HASTE_S: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,8 @@ class SqlSource:
         if not stores:
             return Sample(why="no store was asked for")
         statement, values = fill(self.query, stores, start, end)
-        hasty = self.target.model_copy(update={"retries": 0, "connect_timeout_s": min(self.target.connect_timeout_s, HASTE_S)})
         try:
-            with connect_bulk(hasty) as connection:
+            with connect_bulk(hasty(self.target)) as connection:
                 connection.begin()
                 rows = connection.query(statement, values)
                 connection.rollback()

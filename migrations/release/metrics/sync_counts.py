@@ -16,8 +16,8 @@ from etl.load.sql import sql
 from etl.records import RECONCILE_INVARIANTS, read_record
 from etl.settings import TargetSettings
 from etl.target.connect import connect_bulk
+from migrations.release.haste import hasty
 
-HASTE_S: Final = 5.0
 COUNT: Final = (
     "SELECT COUNT(*) FROM {state}.{table} WHERE {at} >= UTC_TIMESTAMP(6) - INTERVAL %s MICROSECOND "
     "AND {at} < UTC_TIMESTAMP(6) - INTERVAL %s MICROSECOND"
@@ -36,10 +36,9 @@ class SyncCounts:
 def read_sync_counts(target: TargetSettings, start: datetime, end: datetime, now: datetime) -> SyncCounts:
     """Conflicts found, and letters first written, from `start` up to `end` (aware), as seen from `now`. Raises nothing that the
     target could cause."""
-    hasty = target.model_copy(update={"retries": 0, "connect_timeout_s": min(target.connect_timeout_s, HASTE_S)})
     ago = tuple((now - at) // timedelta(microseconds=1) for at in (start, end))
     try:
-        with connect_bulk(hasty) as connection:
+        with connect_bulk(hasty(target)) as connection:
             conflicts, letters = (
                 connection.scalar(sql(COUNT, {"state": target.state_schema, "table": table, "at": at}), ago)
                 for table, at in (("sync_conflict", "found_at"), ("sync_dead_letter", "first_at"))

@@ -24,23 +24,28 @@ from etl.settings import Settings, SourceSettings, StateSettings, TargetSettings
 from etl.sync.heartbeat import Heartbeat, StreamStatus
 from migrations.release.alerts.book import raise_alerts, resolve_alert
 from migrations.release.alerts.model import Alert
+from migrations.release.event_log import LEASE_S
 from migrations.release.events import Approved, Forced, Planned, Started
 from migrations.release.figures import Limits, Verdict
 from migrations.release.gates.base import GATES, Answer, Proof, judge_share
 from migrations.release.gates.check import Sources, check_gates
 from migrations.release.gates.sources import open_sources
 from migrations.release.gates.sync_facts import SyncFacts
+from migrations.release.haste import hasty
 from migrations.release.machine import fold
 from migrations.release.metrics.base import NoSource, Sample
+from migrations.release.metrics.prometheus import PrometheusSource
 from migrations.release.model import ReleaseState, Route
 from migrations.release.plan import Plan
 from migrations.release.plan_file import parse_plan
+from migrations.release.plan_metrics import PrometheusSettings
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 AGO = NOW - timedelta(seconds=30)
 STREAMS = (StreamStatus("forward/crm", 0.4, 10.0, ""), StreamStatus("reverse", 0.2, 5.0, ""))
 BEAT = Heartbeat(1, "host", 100.0, 1.0, STREAMS)
 WRONG: list[Any] = [None, math.nan, math.inf, -math.inf, -1, "many", True, [], {}]
+NOWHERE = PrometheusSettings(url=SecretStr("http://127.0.0.1:1"))
 TEXT = """
 name = "r"
 gates.tests.file = "critical.xml"
@@ -324,3 +329,19 @@ def test_the_gates_ask_the_alerts_that_are_kept(plan: Plan, tmp_path: Path) -> N
     assert "TiDB is away" in answer.evidence
     resolve_alert(tmp_path, plan.alerts, "a")
     assert one(plan, sources, "alerts").verdict is Verdict.PASS
+
+
+def test_before_anything_is_planned(plan: Plan, sources: Sources) -> None:
+    """What a bug would cost: `release check`, the first thing that anybody tries, ends in a crash."""
+    told = verdicts(check_gates(plan, 0, replace(sources, metrics=PrometheusSource(NOWHERE)), ReleaseState(), NOW))
+    assert told["training"] is told["availability"] is Verdict.UNKNOWN
+    assert told["lag"] is Verdict.PASS
+
+
+def test_a_target_is_not_waited_for() -> None:
+    """What a bug would cost: a database that hangs takes the controller with it, for ten minutes a statement."""
+    patient = TargetSettings(url=SecretStr("mysql://a:b@127.0.0.1:1"), query_timeout_s=600, retries=5)
+    asked = hasty(patient)
+    assert (asked.query_timeout_s, asked.connect_timeout_s, asked.retries) == (5, 5, 0)
+    assert hasty(patient.model_copy(update={"query_timeout_s": 2.0})).query_timeout_s == 2
+    assert asked.query_timeout_s * 3 < LEASE_S
