@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from etl.errors import RefusedError
 from etl.personal_files import disk_error
-from migrations.release.client.routes import FORMAT, LEASE_S, is_count
+from migrations.release.client.routes import FORMAT, LEASE_S, MARK, is_count
 
 CLOCK_ALLOWANCE_S: Final = 5.0
 """How far the clock of an instance may be off that of the controller."""
@@ -114,6 +114,21 @@ def read_ack(path: Path) -> Iterator[Ack]:
         at, lease_s, sequence, in_flight, trouble = written, LEASE_S, -1, 0, "its acknowledgement cannot be read"
     mark = f"{stamp.st_mtime_ns}/{stamp.st_ino}/{len(text)}"
     yield Ack(path.stem, sequence, max(at, written), lease_s, in_flight, trouble, mark)
+
+
+def prepare_acks(folder: Path) -> str:
+    """Make the folder and put the mark into it by which instances know it: where a share is not mounted, they must not believe
+    that anybody reads what they write into the empty place. Returns what was done, "" where it was there already. Raises
+    ConfigurationError."""
+    mark = folder / MARK
+    try:
+        if mark.exists():
+            return ""
+        folder.mkdir(parents=True, exist_ok=True)
+        mark.write_text("Applications acknowledge maps of routes here. See docs/routes.md.\n", "utf-8")
+    except OSError as error:
+        raise disk_error(error, mark) from error
+    return "made"
 
 
 def waiting_for(acks: Sequence[Ack], sequence: int, now: datetime, allowance_s: float = CLOCK_ALLOWANCE_S) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from migrations.release.acks import prepare_acks
 from migrations.release.client import routes as client
 from migrations.release.client.routes import NotNow, Routes, Write
 from migrations.release.model import ReleaseState, Route, StoreRoute
@@ -44,6 +45,7 @@ class Application(RuleBasedStateMachine):
         self.patch.setattr(client, "clocks", lambda: (self.time, self.time))
         self.history = [ReleaseState("r", stores={store: StoreRoute(Route.LEGACY, 0, 0) for store in STORES})]
         self.publish()
+        prepare_acks(self.acks)
         self.routes = Routes(self.path, self.acks, "till", lease_s=LEASE_S, margin_s=MARGIN_S, poll_s=20.0)
         self.writes: list[tuple[Write, AbstractContextManager[Write]]] = []
         self.highest = 0
@@ -87,12 +89,11 @@ class Application(RuleBasedStateMachine):
     @rule(there=st.booleans())
     def unmount(self, there: bool) -> None:
         """The share with the acknowledgements comes or goes."""
-        if there and not self.acks.is_dir():
-            self.acks.unlink()
-            self.acks.mkdir()
-        elif not there and self.acks.is_dir():
+        if there:
+            prepare_acks(self.acks)
+        else:
             shutil.rmtree(self.acks)
-            self.acks.write_text("")
+            self.acks.mkdir()
 
     @rule()
     def poll(self) -> None:
@@ -133,7 +134,7 @@ class Application(RuleBasedStateMachine):
         """The drain and the reconciliation after it would miss that write."""
         try:
             acked = json.loads((self.acks / "till.json").read_bytes())["sequence"]
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return
         for write, _ in self.writes:
             assert self.history[acked].stores[write.store].epoch <= write.epoch

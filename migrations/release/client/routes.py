@@ -35,6 +35,7 @@ ROUTES = ("legacy", "shadow", "fenced", "tidb", "complete")
 SIDES = {"legacy": "legacy", "shadow": "legacy", "tidb": "tidb", "complete": "tidb"}
 LEASE_S = 30.0
 POLL_S = 1.0
+MARK = "membershift.acks"  # put there by publishing: without it, the folder is an empty place where a share should be
 INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -212,8 +213,7 @@ class Routes:
         entry = self.stores().get(write.store)
         if entry is None or entry.epoch != write.epoch or entry.route != write.route:
             raise Moved(f"store {write.store} has moved since this write began")
-        refusal = self._no_lease()
-        if refusal:
+        if refusal := self._no_lease():
             raise Moved(refusal)
 
     def poll(self) -> None:
@@ -244,8 +244,8 @@ class Routes:
             self._thread.join()
             self._thread = None
         with self._ack_lock, self._lock:
-            gone, self._renewed, self._closed = not self._in_flight, None, True
-            if gone and self._ack is not None and not self._usurped:
+            self._renewed, self._closed = None, True
+            if self._ack is not None and not self._in_flight and not self._usurped:
                 self._ack.unlink(missing_ok=True)
 
     def _begin(self, store: str) -> Write:
@@ -263,8 +263,7 @@ class Routes:
                 raise Fenced(f"store {store} is not in the map" if self._map else f"there is no map: {self.trouble}")
             if entry.route not in SIDES:
                 raise Fenced(f"store {store} is being moved")
-            refusal = self._no_lease()
-            if refusal:
+            if refusal := self._no_lease():
                 raise Fenced(refusal)
             self._in_flight[store, entry.epoch] += 1
             return Write(self, store, entry, self._map.sequence)
@@ -324,8 +323,7 @@ class Routes:
         says that more has passed, the machine was asleep."""
         if self._ack is None or self._usurped:
             return self._usurped
-        renewed = self._renewed
-        if renewed is None:
+        if (renewed := self._renewed) is None:
             return "no acknowledgement could be written"
         passed_s = max(now - then for now, then in zip(clocks(), renewed, strict=True))
         return "" if passed_s < self.lease_s - self.margin_s else f"no acknowledgement could be written for {passed_s:.0f} s"
@@ -355,7 +353,7 @@ class Routes:
                        "trouble": self.trouble, "process": self._process}  # fmt: skip
             partial = self._ack.with_suffix(f".{self._process}.partial")
             try:
-                self._ack.parent.mkdir(parents=True, exist_ok=True)
+                os.stat(self._ack.parent / MARK)
                 partial.write_text(json.dumps(ack), "utf-8")
                 os.replace(partial, self._ack)
             except OSError as error:

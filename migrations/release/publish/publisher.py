@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from etl.errors import ConfigurationError, OpsError, RefusedError
+from migrations.release.acks import prepare_acks
 from migrations.release.client.routes import RoutesMap, read_map
 from migrations.release.model import ReleaseState
 from migrations.release.plan import PublishSettings
@@ -33,13 +34,15 @@ LOCK_S: Final = 10.0
 @dataclass(frozen=True)
 class Places:
     """Where the map goes. `haproxy_sockets`: path or host:port of each HAProxy's runtime socket. `haproxy_name`: the map's path
-    as HAProxy's configuration has it, where that is not `haproxy_map` (HAProxy in a container)."""
+    as HAProxy's configuration has it, where that is not `haproxy_map` (HAProxy in a container). `acks`: where applications
+    acknowledge it, None where they do not."""
 
     routes: Path
     flagd: Path | None = None
     haproxy_map: Path | None = None
     haproxy_sockets: tuple[str, ...] = ()
     haproxy_name: str = ""
+    acks: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,8 @@ def places_of(plan: PublishSettings, folder: Path) -> Places:
 
     socket = plan.haproxy_socket
     sockets = (socket if ":" in socket else str(folder / socket),) if socket else ()
-    return Places(folder / plan.routes, of(plan.flagd), of(plan.haproxy_map), sockets)
+    acks = folder / plan.acks if plan.acknowledge == "instances" else None
+    return Places(folder / plan.routes, of(plan.flagd), of(plan.haproxy_map), sockets, acks=acks)
 
 
 def publish(state: ReleaseState, places: Places, now: datetime | None = None) -> Published:
@@ -171,8 +175,10 @@ def write_all(routes: RoutesMap, places: Places, after_ns: int) -> Published:
 
 
 def writers(routes: RoutesMap, places: Places, after_ns: int) -> Iterator[tuple[str, str, Callable[[], str]]]:
-    """Kind, name, and how to write it. What applications read comes first, and HAProxy's file before its memory: it may be
+    """Kind, name, and how to write it. What applications need comes first, and HAProxy's file before its memory: it may be
     started again in between."""
+    if places.acks:
+        yield "acknowledgements", str(places.acks), partial(prepare_acks, places.acks)
     yield "routes", str(places.routes), partial(write_routes, places.routes, routes, after_ns)
     if places.flagd:
         yield "flagd", str(places.flagd), partial(write_file, places.flagd, flagd_text, routes, after_ns)

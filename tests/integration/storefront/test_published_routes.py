@@ -75,7 +75,7 @@ def release(chain: Chain, tmp_path: Path) -> Release:
     """All stores on the legacy side, as map 0."""
     stores = tuple(sorted(read_stores(chain.sides)))
     state = fold([Planned("autumn", (stores,), dict.fromkeys(stores, Route.LEGACY)), Started(), WaveBegun(0)])
-    places = Places(tmp_path / "routes.json")
+    places = Places(tmp_path / "routes.json", acks=tmp_path / "acks")
     publish(state, places)
     return Release(state, places, AckWatch(tmp_path / "acks"))
 

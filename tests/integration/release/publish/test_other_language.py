@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from migrations.release.acks import AckWatch, read_acks, require_instances
+from migrations.release.acks import AckWatch, prepare_acks, read_acks, require_instances
 from migrations.release.publish.atomic import replace_file
 from migrations.release.publish.routes_map import map_of, text_of
 from tests.unit.release.publish.states import fenced, moved, planned
@@ -46,6 +46,7 @@ class Shop:
     def __init__(self, folder: Path, lease_s: float = 30.0) -> None:
         found = re.search(r"```js\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
         assert found, "docs/routes.md has no client in another language any more"
+        prepare_acks(folder / "acks")
         (folder / "client.mjs").write_text(found[1], "utf-8")
         (folder / "driver.mjs").write_text(DRIVER, "utf-8")
         command = ["node", str(folder / "driver.mjs"), str(folder / "routes.json"), str(folder / "acks"), str(lease_s)]

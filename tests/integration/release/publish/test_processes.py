@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from migrations.release.acks import AckWatch
+from migrations.release.acks import AckWatch, prepare_acks
 from migrations.release.publish.atomic import replace_file
 from migrations.release.publish.routes_map import map_of, text_of
 from tests.unit.release.publish.states import fenced, planned
@@ -60,6 +60,7 @@ class Till:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     replace_file(tmp_path / "routes.json", text_of(map_of(planned())))
+    prepare_acks(tmp_path / "acks")
     return tmp_path
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from migrations.release.acks import prepare_acks
 from migrations.release.client.routes import Routes
 from migrations.release.model import ReleaseState
 from migrations.release.publish.atomic import replace_file
@@ -24,6 +25,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def publish(path: Path) -> Publish:
+    prepare_acks(path.parent / "acks")
     return lambda state: replace_file(path, text_of(map_of(state)))
 
 

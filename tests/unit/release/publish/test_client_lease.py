@@ -91,6 +91,22 @@ def test_an_acknowledgement_that_cannot_be_written_ends_the_lease(
         pytest.fail("a write that nobody waits for")
 
 
+def test_an_empty_place_where_the_share_was_is_no_acknowledgement(
+    clocks: Clocks, path: Path, publish: Publish, tmp_path: Path
+) -> None:
+    """The share is unmounted, and what is left is an empty folder that can be written: nobody would read what is said there."""
+    publish(planned())
+    acks = tmp_path / "acks"
+    till = Routes(path, acks, "till-1", lease_s=30.0, poll_s=20.0)
+    acks.rename(tmp_path / "share")
+    acks.mkdir()
+    clocks.pass_s(26.0)
+    till.poll()
+    assert not any(acks.iterdir())
+    with pytest.raises(Fenced, match="acknowledgement"), till.writing("S001"):
+        pytest.fail("a write that nobody waits for")
+
+
 def test_a_name_taken_by_another_process_is_given_up(till: Routes, publish: Publish, path: Path, tmp_path: Path) -> None:
     """Two processes under one name: the acknowledgement of one would be taken for the other's, whose write is still in flight."""
     with till.writing("S001") as write:
@@ -128,7 +144,7 @@ def test_leaving_takes_the_acknowledgement_along_unless_a_write_is_in_flight(
     acks = tmp_path / "acks"
     with Routes(path, acks, "till-1") as till, till.writing("S001"):
         pass
-    assert not list(acks.iterdir())
+    assert not list(acks.glob("*.json"))
     busy = Routes(path, acks, "till-2").start()
     with busy.writing("S001"):
         busy.close()

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from etl.errors import ConfigurationError, RefusedError
+from migrations.release.client.routes import Routes
 from migrations.release.model import ReleaseState
 from migrations.release.plan import PublishSettings
 from migrations.release.publish.atomic import PublishError, replace_file
@@ -230,12 +231,26 @@ def test_what_a_killed_publisher_left_is_taken_away(tmp_path: Path) -> None:
     assert [path.exists() for path in (old, fresh, other)] == [False, True, True]
 
 
+def test_the_folder_for_acknowledgements_is_ready_before_the_first_map(tmp_path: Path) -> None:
+    """Without the mark in it no application may write."""
+    places = Places(tmp_path / "routes.json", acks=tmp_path / "acks")
+    assert [output.kind for output in publish(planned(), places).outputs] == ["acknowledgements", "routes"]
+    with Routes(places.routes, places.acks, "till-1") as till, till.writing("S001") as write:
+        write.still()
+    assert not publish(planned(), places).changed
+
+
 def test_a_plan_names_the_places_beside_itself(tmp_path: Path) -> None:
     """Relative to wherever a command happens to run, two commands would publish two maps."""
     plan = PublishSettings(flagd=Path("f.json"), haproxy_map=Path("/etc/stores.map"), haproxy_socket="run/admin.sock")
     assert places_of(plan, tmp_path) == Places(
-        tmp_path / "routes.json", tmp_path / "f.json", Path("/etc/stores.map"), (str(tmp_path / "run/admin.sock"),)
+        tmp_path / "routes.json",
+        tmp_path / "f.json",
+        Path("/etc/stores.map"),
+        (str(tmp_path / "run/admin.sock"),),
+        acks=tmp_path / "acks",
     )
+    assert places_of(PublishSettings(acknowledge="none"), tmp_path).acks is None
     assert places_of(PublishSettings(haproxy_socket="lb:9999"), tmp_path).haproxy_sockets == ("lb:9999",)
 
 
