@@ -11,7 +11,6 @@ import json
 import os
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from etl.errors import ConfigurationError
 from etl.names import SourceTable
 from etl.personal_files import make_private_folder
 from etl.stage.edges import edges_path, forget_edges, read_edges, write_edges
+from etl.state_db import write_ahead
 
 MANIFEST_NAME: Final = "manifest.db"
 FORMAT: Final = 2
@@ -227,25 +227,11 @@ def _set_up(connection: sqlite3.Connection, path: Path) -> None:
     """Durable writes, and the tables. Raises ConfigurationError."""
     try:
         connection.execute("PRAGMA foreign_keys = ON")
-        _write_ahead(connection)
+        write_ahead(connection, BUSY_S)
         connection.execute("PRAGMA synchronous = FULL")
         _prepare(connection, path)
     except sqlite3.DatabaseError as error:
         raise manifest_error(error) from error
-
-
-def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Log ahead of writing. While somebody else opens the new file too, SQLite refuses this at once, whatever its timeout."""
-    latest = time.monotonic() + BUSY_S
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > latest:
-                raise
-            time.sleep(0.02)
-        else:
-            return
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import polars as pl
+
 from etl.errors import RefusedError
 from etl.sync.base import forget_bases
 from etl.sync.capture.deletes import deleted_keys, still_gone
@@ -57,14 +59,7 @@ def look(sync: ReverseSync, context: ReverseContext, table: SyncTable, before: d
     sent = sorted(sync.sent_keys.pop(table.name, set()))
     try:
         for keys in deleted_keys(sync.sweeper, sync.plan.schema, table, before, after, sent=sent):
-            gone = still_gone(sync.mark, sync.plan.schema, table, keys.to_list())
-            result = delete_rows(context, table, gone)
-            with sync.mark.transaction():
-                forget_bases(sync.mark, sync.plan.state_schema, table.name, result.done)
-                write_dead_letters(sync.mark, sync.plan.state_schema, result.dead)
-            counts.deleted += len(result.done)
-            counts.held += len(result.later)
-            counts.dead += len(result.dead)
+            delete_gone(sync, context, table, keys, counts)
     except RefusedError as error:
         letter = DeadLetter("reverse", table.name, EVERY_KEY, "deletes_unknown", f"{error.message} {error.remedy}")
         with sync.mark.transaction():
@@ -75,6 +70,20 @@ def look(sync: ReverseSync, context: ReverseContext, table: SyncTable, before: d
     else:
         note(sync, table, after)
     return counts
+
+
+def delete_gone(sync: ReverseSync, context: ReverseContext, table: SyncTable, keys: pl.Series, counts: Counts) -> set[str]:
+    """Delete on the legacy side what is gone on the target. Returns the keys that have to be looked at again, one that has come
+    back among them."""
+    gone = still_gone(sync.mark, sync.plan.schema, table, keys.to_list())
+    result = delete_rows(context, table, gone)
+    with sync.mark.transaction():
+        forget_bases(sync.mark, sync.plan.state_schema, table.name, result.done)
+        write_dead_letters(sync.mark, sync.plan.state_schema, result.dead)
+    counts.deleted += len(result.done)
+    counts.held += len(result.later)
+    counts.dead += len(result.dead)
+    return {*result.later, *(set(keys) - set(gone))}
 
 
 def note(sync: ReverseSync, table: SyncTable, at: datetime) -> None:

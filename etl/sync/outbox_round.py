@@ -9,15 +9,11 @@ from __future__ import annotations
 
 from typing import Final
 
-import polars as pl
-
-from etl.sync.base import forget_bases
-from etl.sync.capture.deletes import still_gone
 from etl.sync.capture.outbox import OutboxBatch, forget_outbox, outbox_pages
 from etl.sync.dead_letters import write_dead_letters
+from etl.sync.deletes import delete_gone
 from etl.sync.model import KEY, Counts, DeadLetter
 from etl.sync.plan import SyncTable
-from etl.sync.reverse.delete import delete_rows
 from etl.sync.reverse.model import ReverseContext
 from etl.sync.reverse_round import ReverseSync, reverse_context, send_page
 
@@ -46,24 +42,11 @@ def bring(sync: ReverseSync, context: ReverseContext, table: SyncTable, batch: O
     if not batch.rows.rows.is_empty():
         left |= set(send_page(sync, context, table, batch.rows, counts)[KEY])
     if len(batch.deleted):
-        left |= delete(sync, context, table, batch.deleted, counts)
+        left |= delete_gone(sync, context, table, batch.deleted, counts)
     if batch.unreadable:
         keep_unreadable(sync, table, batch.unreadable, counts)
     done = [number for key, numbers in batch.ids.items() if key not in left for number in numbers]
     forget_outbox(sync.mark, sync.plan.schema, [*done, *batch.unreadable], sync.settings.sync.outbox)
-
-
-def delete(sync: ReverseSync, context: ReverseContext, table: SyncTable, keys: pl.Series, counts: Counts) -> set[str]:
-    """Delete what is gone on the target. Returns the keys that have to be looked at again, one that has come back among them."""
-    gone = still_gone(sync.mark, sync.plan.schema, table, keys.to_list())
-    result = delete_rows(context, table, gone)
-    with sync.mark.transaction():
-        forget_bases(sync.mark, sync.plan.state_schema, table.name, result.done)
-        write_dead_letters(sync.mark, sync.plan.state_schema, result.dead)
-    counts.deleted += len(result.done)
-    counts.held += len(result.later)
-    counts.dead += len(result.dead)
-    return {*result.later, *(set(keys) - set(gone))}
 
 
 def keep_unreadable(sync: ReverseSync, table: SyncTable, numbers: tuple[int, ...], counts: Counts) -> None:
