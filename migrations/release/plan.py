@@ -219,6 +219,15 @@ class Plan(Section):
             raise ValueError(f"two waves are called {twice!r}")
         return waves
 
+    @model_validator(mode="after")
+    def enough_approvers(self) -> Self:
+        """A wave that needs more of them than there are would wait for ever."""
+        there = len(set(self.roles.approver))
+        wave = next((wave for wave in self.waves if there and wave.approvals > there), None)
+        if wave is not None:
+            raise ValueError(f"wave {wave.name!r} needs {wave.approvals} approvals, and [roles] approver names {there} people")
+        return self
+
     def path(self, path: Path) -> Path:
         """A path of the file, taken as relative to the folder of release.toml."""
         expanded = path.expanduser()

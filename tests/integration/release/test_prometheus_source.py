@@ -42,7 +42,7 @@ GATE = AvailabilityGate(window_s=WINDOW_S, min_requests=50, max_age_s=30)
 
 @dataclass
 class Stores:
-    """What the stores count: at each scrape 100 requests more, and of each 1,000 one failed."""
+    """What the stores count: at each scrape 100 requests more, and of each 2,000 one failed."""
 
     scrapes: int = 0
     well: threading.Event = field(default_factory=threading.Event)
@@ -50,7 +50,7 @@ class Stores:
     def page(self, now: float) -> str:
         """In Prometheus' text format; a figure's own time is in ms."""
         self.scrapes += 1
-        requests, errors = 100 * self.scrapes, self.scrapes / 10
+        requests, errors = 100 * self.scrapes, self.scrapes / 20
         lines = []
         for store, value, at in (
             ("good", requests, ""),

@@ -81,6 +81,8 @@ def test_a_name_is_all_that_a_plan_needs() -> None:
         ("name = 'x'\n[[wave]]\nname = 'a'\ncount = 1\nshare = 0.5", 2, "has count and share", ""),
         ("name = 'x'\n[[wave]]\nname = 'a'", 2, "has none", ""),
         ("name = 'x'\nwave = []", 2, "wave:", ""),
+        ("name = 'x'\nwave = [{ name = 'a', count = 1 }, { name = 'a', count = 1 }]", 2, "two waves are called 'a'", ""),
+        ("name = 'x'\nroles.approver = ['li', 'li']\nwave = [{ name = 'a', count = 1, approvals = 2 }]", 0, "names 1 people", ""),
         ("name = 'x'\n[windows]\nallow = ['Mon-Fri 22-06']", 3, "'Mon-Fri 22-06' are no hours", ""),
         ("name = 'x'\n[windows]\n\nnever = ['11/11']", 4, "'11/11' are no dates", ""),
         ("name = 'x'\n[windows]\ntime_zone = 'Asia/Shanghigh'", 3, "no time zone 'Asia/Shanghigh'", ""),
