@@ -145,7 +145,7 @@ def forms(state: ReleaseState) -> tuple[str, bytes, bytes]:
     return routes.digest, flagd_text(routes), haproxy_text(routes)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(histories())
 def test_readers_find_the_old_map_or_the_new_one(history: list[tuple[ReleaseState, int, str | int, bool]]) -> None:
     """Half a map, an empty one or one that goes back would send stores to a side that they have left, or stop every till."""
