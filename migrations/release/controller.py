@@ -9,9 +9,10 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import Final
 
 from etl.errors import OpsError
+from migrations.release.alerts.settings import Level
 from migrations.release.decide import Act, Situation, WaveRules, next_act
 from migrations.release.event_log import EventLog
 from migrations.release.events import (
@@ -40,7 +41,6 @@ TICK_S: Final = 1.0
 ATTEMPTS: Final = 3
 """So often going back is tried in order; then it no longer waits for TiDB."""
 WATCHED: Final = frozenset({Phase.RUNNING, Phase.PAUSED, Phase.ROLLING_BACK})
-Level = Literal["red", "yellow", "blue"]
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,11 @@ from etl.sync.drain import DrainRequest, DrainResult, Toward, drain_store
 from etl.sync.standing import Standing, read_standing
 from etl.target.connect import connect_bulk
 from migrations.release.acks import AckWatch, await_acknowledgement
+from migrations.release.alerts.settings import Level
 from migrations.release.model import ReleaseState, Route, Switch
 from migrations.release.plan import Plan
 from migrations.release.probe import probe_source, probe_target
-from migrations.release.publish.publisher import places_of, publish
+from migrations.release.publish.publisher import PartlyPublished, places_of, publish
 from migrations.release.snapshots.create import SnapshotRequest, create_snapshot
 from migrations.release.switch import Evidence, Ports
 
@@ -30,13 +31,19 @@ SETTLE_S: Final = 1.0
 """Before rows that differ are looked at again: sync is less than that behind when a store has drained."""
 
 
+def silent(level: Level, key: str, happened: str, done: str, todo: str) -> None:
+    """Where nobody is to be told."""
+
+
 @dataclass
 class Steps:
-    """Of one controller. `closed_at`: when the fence of the switch under way was published (monotonic)."""
+    """Of one controller. `tell`: an alert, as Eyes has it. `closed_at`: when the fence of the switch under way was published
+    (monotonic)."""
 
     settings: Settings
     plan: Plan
     progress: Progress
+    tell: Callable[[Level, str, str, str, str], None] = silent
     steady: Callable[[], float] = time.monotonic
     closed_at: float | None = None
     drained: DrainResult | None = None
@@ -60,9 +67,17 @@ class Steps:
 
     def publish(self, state: ReleaseState) -> Evidence:
         """The map of the state, everywhere."""
-        published = publish(state, places_of(self.plan.publish, self.plan.origin.resolve().parent))
+        places = places_of(self.plan.publish, self.plan.origin.resolve().parent)
+        try:
+            published, trouble = publish(state, places), ""
+        except PartlyPublished as error:
+            if not error.routes_out:
+                raise
+            # Applications have the map that counts: a proxy or a flag file that could not be written does not send stores back.
+            published, trouble = error.published, error.message
+            self.tell("red", "publish", error.message, "Applications read the new map all the same.", error.remedy)
         self.closed_at = self.steady() if state.on(Route.FENCED) else None
-        return {"sequence": state.sequence, "places": [output.where for output in published.outputs]}
+        return {"sequence": state.sequence, "places": [output.where for output in published.outputs], "trouble": trouble}
 
     def acknowledge(self, state: ReleaseState) -> Evidence:
         """Every application instance keeps to the map, or writes no more."""
