@@ -14,7 +14,7 @@ from typing import Final
 from etl.errors import OpsError
 from migrations.release.alerts.settings import Level
 from migrations.release.decide import Act, Situation, WaveRules, next_act
-from migrations.release.event_log import EventLog
+from migrations.release.event_log import EventLog, LeaseLost
 from migrations.release.events import (
     MinuteJudged,
     Paused,
@@ -127,7 +127,8 @@ class Watcher:
 
 @dataclass
 class Mover:
-    """Decides and carries out, one act at a time. `act`: what it does or waits for now, for the screen."""
+    """Decides and carries out, one act at a time. `act`: what it does or waits for now, for the screen. `not_ready`: why no store
+    may be closed now ("" where it may), asked before a switch forward: what it lacks half-way would have to be put back."""
 
     log: EventLog
     plan: Plan
@@ -137,6 +138,8 @@ class Mover:
     published: int = -1
     attempts: int = 0
     silent_since: datetime | None = None
+    not_ready: Callable[[], str] = lambda: ""
+    told_not_ready: str = ""
 
     def move(self) -> Act:
         """One act. Raises LeaseLost, ConfigurationError, and what publishing raises when it cannot be done at all."""
@@ -155,13 +158,24 @@ class Mover:
                     "red", "rolled back", state.sick, "Every store is back.", "Find the cause: membershift release history"
                 )
             case "switch":
-                self.log.append(SwitchBegun(act.stores, act.to, act.rescue))
-                self.carry_out()
+                self.begin_switch(act)
             case "carry on":
                 self.carry_out()
             case "wait":
                 pass
-        return act
+        return self.act
+
+    def begin_switch(self, act: Act) -> None:
+        """Stores that go back are never held up by what is not ready; others wait until it is."""
+        why = "" if act.to is Route.LEGACY else self.not_ready()
+        if why and why != self.told_not_ready:
+            self.eyes.tell("red", "not ready", why, "No store was closed; it begins by itself once this is over.", why)
+        self.told_not_ready = why
+        if why:
+            self.act = Act("wait", why)
+            return
+        self.log.append(SwitchBegun(act.stores, act.to, act.rescue))
+        self.carry_out()
 
     def publish(self, state: ReleaseState) -> None:
         """The state's map, once: a controller that was killed may not have come to it."""
@@ -210,15 +224,18 @@ def rules_of(plan: Plan, waves: int) -> tuple[WaveRules, ...]:
 
 
 def keep_watching(watcher: Watcher, end: threading.Event, failed: Callable[[OpsError], None]) -> None:
-    """Until the end, once a second: renew the lease, look. What cannot go on is told to `failed`, and ends the controller."""
+    """Until the end, once a second: renew the lease, look. What goes wrong is told to `failed`, and tried again: nothing may stop
+    the watching of stores that have moved, but that another process has taken over."""
     while not end.is_set():
         try:
             watcher.log.renew_lease()
             watcher.look()
-        except OpsError as error:
+        except LeaseLost as error:
             failed(error)
             end.set()
             return
+        except OpsError as error:
+            failed(error)
         end.wait(TICK_S)
 
 
