@@ -95,15 +95,23 @@ def why_closed(hours: Hours, now: datetime) -> str:
 
 def boundaries(hours: Hours, after: datetime) -> Iterator[datetime]:
     """Every moment after a time at which the answer may change, in order (UTC)."""
-    first = after.astimezone(hours.zone).date() - ONE_DAY
-    for number in range(MOST_DAYS):
-        day = first + number * ONE_DAY
+    for day in days_of_change(hours, after.astimezone(hours.zone).date() - ONE_DAY):
         walls = {datetime.combine(day, time())}
         walls |= {datetime.combine(day, one.start) for one in hours.allow}
         walls |= {datetime.combine(day - back, one.start) + one.length for one in hours.allow for back in (timedelta(), ONE_DAY)}
         of_day = {moment for wall in walls if wall.date() == day for moment in moments(wall, hours.zone)}
         of_day |= set(clock_changes(day, hours.zone))
         yield from sorted(moment for moment in of_day if moment > after)
+
+
+def days_of_change(hours: Hours, first: date) -> Iterator[date]:
+    """Days from `first` on, on which the answer may change: without hours of the week only where dates of `never` begin or end.
+    The controller asks every second."""
+    if hours.allow:
+        yield from (first + number * ONE_DAY for number in range(MOST_DAYS))
+        return
+    edges = {edge for start, end in hours.never for edge in (start, end + ONE_DAY)}
+    yield from sorted(edge for edge in edges if first <= edge < first + MOST_DAYS * ONE_DAY)
 
 
 def moments(wall: datetime, zone: tzinfo) -> tuple[datetime, ...]:
@@ -114,6 +122,8 @@ def moments(wall: datetime, zone: tzinfo) -> tuple[datetime, ...]:
 def clock_changes(day: date, zone: tzinfo) -> Iterator[datetime]:
     """When the clocks of a place are changed on a day of theirs (UTC), to the second."""
     start = datetime.combine(day, time(), zone).astimezone(UTC)
+    if start.astimezone(zone).utcoffset() == (start + timedelta(hours=25)).astimezone(zone).utcoffset():
+        return
     for hour in range(25):
         low, high = start + timedelta(hours=hour), start + timedelta(hours=hour + 1)
         offset = low.astimezone(zone).utcoffset()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice
 from zoneinfo import ZoneInfo
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from migrations.release.switch_hours import Hours, WeekHours, is_open, look_at, parse_dates, parse_hours
+from migrations.release.switch_hours import Hours, WeekHours, days_of_change, is_open, look_at, parse_dates, parse_hours
 
 ZONES = ("Asia/Shanghai", "America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "America/Sao_Paulo", "UTC")
 MINUTE = timedelta(minutes=1)
@@ -152,3 +153,14 @@ def test_hours_that_cannot_be_are_refused(text: str) -> None:
 def test_dates_that_cannot_be_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"dates|ends before"):
         parse_dates(text)
+
+
+@pytest.mark.parametrize("allow", [(), (parse_hours("Mon-Fri 22:00-06:00"),)])
+def test_looking_every_second_costs_next_to_nothing(allow: tuple[WeekHours, ...]) -> None:
+    """What a bug would cost: a controller that is busy with the calendar. Counted in days looked at, not in seconds."""
+    rules = Hours(allow, (parse_dates("2026-11-10/2026-11-12"), parse_dates("2026-12-12")), ZoneInfo("Asia/Shanghai"))
+    now = datetime(2026, 6, 1, tzinfo=UTC)
+    assert look_at(rules, now).is_open is not bool(allow)
+    looked = list(islice(days_of_change(rules, now.date()), 5))
+    assert len(looked) == (5 if allow else 4)
+    assert list(days_of_change(Hours(), now.date())) == []
