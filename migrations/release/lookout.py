@@ -1,0 +1,94 @@
+"""Looks at a release again and again, reading only what is new. It writes nothing, and asks no database but state.db."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, TypeVar
+
+from etl.errors import OpsError, RefusedError
+from etl.state_db import STATE_DB
+from migrations.release.acks import Ack, read_acks
+from migrations.release.alerts.book import read_alerts
+from migrations.release.alerts.model import Standing
+from migrations.release.event_log import EventLog, Logged, open_event_log
+from migrations.release.plan import Plan
+from migrations.release.plan_file import read_plan
+from migrations.release.timeline import Timeline, read_timeline
+from migrations.release.view import ReleaseView, view_of
+
+T = TypeVar("T")
+NOTHING_PLANNED: Final = RefusedError(
+    "No release was planned here.", "Plan one: membershift release plan; docs/release.md says how."
+)
+
+
+class Lookout:
+    """Of one state folder. Several threads may look."""
+
+    def __init__(
+        self, log: EventLog, state_dir: Path, plan: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self.log, self.state_dir, self.plan, self.now = log, state_dir, plan, now
+        self.events: list[Logged] = []
+        self.timeline: Timeline | None = None
+        self.known_plan: tuple[float, Plan] | None = None
+        self.lock = threading.Lock()
+
+    def look(self) -> ReleaseView:
+        """As it is now. What cannot be read, but for the log, is told as trouble. Raises RefusedError where nothing was planned,
+        ConfigurationError for a log that cannot be read."""
+        with self.lock:
+            timeline = self.newest()
+            trouble: list[str] = []
+            plan = or_trouble(self.read_plan, trouble)
+            acks: list[Ack] = or_trouble(lambda: self.read_acks(plan), trouble) or []
+            alerts: tuple[Standing, ...] = or_trouble(lambda: read_alerts(self.state_dir), trouble) or ()
+            return view_of(timeline, plan, acks, alerts, self.now(), self.log.holder() or "", trouble)
+
+    def newest(self) -> Timeline:
+        """The timeline, made anew when something happened."""
+        new = self.log.events(len(self.events))
+        if new or self.timeline is None:
+            self.events += new
+            self.timeline = read_timeline(self.events)
+        if self.timeline is None:
+            raise NOTHING_PLANNED
+        return self.timeline
+
+    def read_plan(self) -> Plan:
+        """release.toml, read again once it was changed. Raises ConfigurationError."""
+        try:
+            stamp = self.plan.stat().st_mtime
+        except OSError:
+            stamp = -1.0
+        if self.known_plan is None or self.known_plan[0] != stamp:
+            self.known_plan = (stamp, read_plan(self.plan))
+        return self.known_plan[1]
+
+    def read_acks(self, plan: Plan | None) -> list[Ack]:
+        """What instances said, where the plan has them say it."""
+        if plan is None or plan.publish.acknowledge == "none":
+            return []
+        return read_acks(plan.path(plan.publish.acks))
+
+
+def or_trouble(read: Callable[[], T], trouble: list[str]) -> T | None:
+    """What is read, or None and why not."""
+    try:
+        return read()
+    except OpsError as error:
+        trouble.append(error.message)
+        return None
+
+
+@contextmanager
+def open_lookout(state_dir: Path, plan: Path) -> Iterator[Lookout]:
+    """Raises RefusedError where nothing was ever planned: looking makes no file."""
+    if not (state_dir / STATE_DB).exists():
+        raise NOTHING_PLANNED
+    with open_event_log(state_dir) as log:
+        yield Lookout(log, state_dir, plan)
