@@ -182,7 +182,7 @@ def both_loops(watcher: Watcher, mover: Mover, desk: Desk, request: RunRequest) 
 
 
 def move_once(mover: Mover, desk: Desk, *, failing: bool) -> bool:
-    """One act; False where it went wrong, which is told and tried again: a controller that ends leaves stores that nobody watches.
+    """One act; False where it went wrong, which is told and tried again: who ends leaves stores that nobody watches.
     `failing`: it went wrong last time."""
     try:
         act = mover.move()
@@ -267,7 +267,9 @@ def refuse_idle(state: ReleaseState) -> None:
 
 
 def refuse_changed_plan(state: ReleaseState, plan: Plan, *, changed: bool = False) -> None:
-    """What runs is what was planned, unless somebody says so. Raises RefusedError."""
+    """What runs is what was planned, unless somebody says so; going back is never held up by it. Raises RefusedError."""
+    if state.phase is Phase.ROLLING_BACK:
+        return
     if len(plan.waves) < len(state.waves):
         raise RefusedError(
             f"{plan.origin.name} has {len(plan.waves)} waves, and {len(state.waves)} were planned.", "Put the file back."
