@@ -92,6 +92,8 @@ def changes(context: typer.Context) -> bool:
     """Whether this call changes anything; the callback of a group counts only when no command of it was named."""
     if context.invoked_subcommand is not None or context.resilient_parsing:
         return False
+    if context.params.get("sandbox"):  # a private one: nothing that anybody has to answer for
+        return False
     if "execute" in context.params:
         return bool(context.params["execute"])
     return not only_looks(words_of(context))

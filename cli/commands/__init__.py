@@ -14,7 +14,7 @@ STORY: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Prove", ("reconcile",)),
     ("Live with both", ("sync",)),
     ("Answer for it", ("snapshot", "alerts", "audit")),
-    ("Try it all", ("demo",)),
+    ("Try it all", ("drill", "demo")),
 )
 
 ORDER = tuple(name.removesuffix("_files") for _, names in STORY for name in names)
