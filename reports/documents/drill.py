@@ -168,7 +168,7 @@ def verdict_of(result: Result, lang: str) -> Verdict:
             ),
         )
     if answered.how != result.expected:
-        return Verdict("bad", tr(lang, "Nothing was lost, but the stores went back, and should not have.", **values))
+        return Verdict("bad", tr(lang, "Nothing was lost, but stores went where they should not have gone.", **values))
     if answered.how == "held":
         return Verdict(
             "ok", tr(lang, "The release stood still after {seconds} s; none of {sales} acknowledged sales was lost.", **values)
@@ -182,7 +182,7 @@ def verdict_table(result: Result, lang: str) -> Table:
     """What every drill answers, each with its own verdict."""
     proof, answered = result.proof, result.answered
     detected = tr(lang, "ordered") if answered.detected_s is None else f"{answered.detected_s:.1f} s"
-    did = tr(lang, "Rolled back in") if answered.how == "rolled back" else tr(lang, "Held after")
+    did = tr(lang, "Held after") if result.expected == "held" else tr(lang, "Rolled back in")
     rows: list[tuple[object, ...]] = [
         ("ok", tr(lang, "Detected in"), detected, told(lang, tr(lang, answered.saw))),
         (mark(answered.how == result.expected), did, f"{answered.answered_s:.1f} s", ""),

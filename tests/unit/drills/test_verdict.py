@@ -63,7 +63,7 @@ def test_what_a_dead_letter_explains_is_not_lost() -> None:
 
 def test_stores_that_went_back_without_need_fail_the_drill() -> None:
     """Blind controllers would send 3,000 stores back whenever a metrics server is updated, and every drill would call it good."""
-    went = result(expected="held")
+    went = result(expected="held", answered=Answered("went astray", 90.0, 90.0))
     assert not went.passed
     assert drill_document(went, "en").verdict.status == "bad"
     assert result().passed
