@@ -56,8 +56,8 @@ LOOKING: Final = frozenset(
         "sync verify",
     }
 )
-"""Commands, or groups of them, that change nothing, or have nothing to do with a configuration. Those that have --execute change
-something with it. All others are noted: one that nobody thought of is noted rather than forgotten."""
+"""Commands, or groups of them, that change nothing, or have nothing to do with a configuration. Those that have --execute or
+--publish change something with it. All others are noted: one that nobody thought of is noted rather than forgotten."""
 
 
 def audit_commands(app: typer.Typer) -> None:
@@ -94,8 +94,9 @@ def changes(context: typer.Context) -> bool:
         return False
     if context.params.get("sandbox"):  # a private one: nothing that anybody has to answer for
         return False
-    if "execute" in context.params:
-        return bool(context.params["execute"])
+    doing = [name for name in ("execute", "publish") if name in context.params]
+    if doing:
+        return any(context.params[name] for name in doing)
     return not only_looks(words_of(context))
 
 
