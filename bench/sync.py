@@ -253,8 +253,13 @@ def measure_lag(
 
 
 def idle_share(settings: Settings) -> float:
-    """Processor time of a running sync that has nothing to do, as a share of one core."""
-    process = subprocess.Popen(program(settings), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
+    """Processor time of a running sync that has nothing to do, as a share of one core; without its background check, which has
+    a budget of its own (`check_share`)."""
+    config = settings.origin.with_name("idle.toml")
+    config.write_text(settings.origin.read_text("utf-8") + "\n[sync]\ncheck_share = 0\n", "utf-8")
+    process = subprocess.Popen(
+        program(settings.model_copy(update={"origin": config})), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT
+    )
     try:
         time.sleep(SETTLE_S)
         watched = psutil.Process(process.pid)
