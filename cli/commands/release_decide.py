@@ -28,7 +28,7 @@ def approve(
     plan_file: PlanFile = None,
     as_json: Json = False,
 ) -> None:
-    """Agree that a wave begins. Each person counts once, by the user that the system knows; [roles] approver says who may.
+    """Agree that a wave begins. Each person counts once, by the user that the system knows; the plan's roles say who may.
 
     Example: membershift release approve --wave 2
     """

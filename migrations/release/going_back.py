@@ -63,6 +63,7 @@ def roll_back(
 def begin_rollback(log: EventLog, stores: tuple[str, ...], reason: str, by: str) -> tuple[str, ...]:
     """Write it down; one that is under way goes on. The stores that go back."""
     state = log.state
+    refuse_ended(state)
     if state.phase is Phase.ROLLING_BACK:
         others = sorted(set(stores) - set(state.going_back))
         if others:

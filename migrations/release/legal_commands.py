@@ -72,6 +72,6 @@ def decide(log: EventLog, event: Event) -> ReleaseState:
         return log.append(event)
     except IllegalEvent as error:
         legal = ", ".join((*legal_commands(log.state), *ALWAYS))
-        raise IllegalEvent(
-            error.message.replace(repr(event.kind), COMMANDS.get(event.kind, event.kind)), f"Possible now: {legal}."
-        ) from error
+        what = COMMANDS.get(event.kind, event.kind)
+        message = error.message.replace(repr(event.kind), what) if log.state.waves else f"{what}: no release is planned."
+        raise IllegalEvent(message, f"Possible now: {legal}.") from error

@@ -219,7 +219,9 @@ class Published:
 
     @property
     def in_order(self) -> bool:
-        """Whether what is out is what the log says, and everybody has it."""
+        """Whether what is out is what the log says, and everybody has it. Before the first map nothing is to be out."""
+        if not self.wanted and self.sequence is None:
+            return True
         return not self.trouble and self.sequence == self.wanted and not self.waiting
 
 

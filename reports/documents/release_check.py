@@ -42,6 +42,11 @@ def check_document(checked: Checked, lang: str) -> Document:
     )
 
 
+def remedy_text(answer: Answer) -> str:
+    """A command stands out as one."""
+    return f"`{answer.remedy}`" if answer.remedy.startswith("membershift ") else answer.remedy
+
+
 def gate_table(checked: Checked, lang: str) -> Table:
     """A row for each gate."""
     columns = (
