@@ -46,7 +46,8 @@ WATCHED: Final = frozenset({Phase.RUNNING, Phase.PAUSED, Phase.ROLLING_BACK})
 @dataclass(frozen=True)
 class Eyes:
     """What the controller sees, and how it speaks. `minute`: what is known of one minute of these stores. `sample`: the same for
-    a window. `gates`: every gate's answer for a wave. `target_answers`: whether TiDB takes a statement, within a second or so.
+    a window. `gates`: every gate's answer for a wave. `target_answers`: whether TiDB takes a statement, within a second or so;
+    `source_answers`: the same of SQL Server.
     `tell`: an alert: level, key, what happened, what was done, what to do."""
 
     minute: Callable[[Sequence[str], datetime], Minute]
@@ -55,6 +56,7 @@ class Eyes:
     target_answers: Callable[[], bool]
     tell: Callable[[Level, str, str, str, str], None]
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    source_answers: Callable[[], bool] = lambda: True
 
 
 def moved_stores(state: ReleaseState) -> tuple[str, ...]:
@@ -166,8 +168,8 @@ class Mover:
         return self.act
 
     def begin_switch(self, act: Act) -> None:
-        """Stores that go back are never held up by what is not ready; others wait until it is."""
-        why = "" if act.to is Route.LEGACY else self.not_ready()
+        """Stores that go back are not held up by what is not ready, but for a server that is down; others wait until it is."""
+        why = self.no_way_back() if act.to is Route.LEGACY else self.not_ready()
         if why and why != self.told_not_ready:
             self.eyes.tell("red", "not ready", why, "No store was closed; it begins by itself once this is over.", why)
         self.told_not_ready = why
@@ -176,6 +178,12 @@ class Mover:
             return
         self.log.append(SwitchBegun(act.stores, act.to, act.rescue))
         self.carry_out()
+
+    def no_way_back(self) -> str:
+        """Stores that sell on TiDB are not sent to a server that is down, and not closed again and again to try."""
+        if self.silent_since is not None or self.eyes.source_answers():
+            return ""
+        return "SQL Server does not answer, and TiDB does: the stores go back once both do."
 
     def publish(self, state: ReleaseState) -> None:
         """The state's map, once: a controller that was killed may not have come to it."""

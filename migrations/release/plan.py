@@ -144,7 +144,7 @@ class TriggerSettings(Section):
     """What sends the stores back by itself. `error_rate`: more than this for `minutes` one-minute windows in a row, each with
     `min_requests` requests or more; `latency_p99_s` counts alike. At once: `fast_burn` of a minute's requests and at least
     `fast_burn_errors`; more than `conflicts` or `dead_letters` of sync in a minute; an invariant broken. `blind_s` without any
-    figure: `on_blind`. A limit that is not set is not watched."""
+    figure: `on_blind`; between one minute's figures and the next lie more than 70 s. A limit that is not set is not watched."""
 
     error_rate: Share = 0.02
     minutes: int = Field(default=5, ge=1, le=60)
@@ -156,7 +156,7 @@ class TriggerSettings(Section):
     dead_letters: int | None = Field(default=None, ge=0)
     invariants: bool = True
     on_blind: Literal["pause", "rollback"] = "pause"
-    blind_s: float = Field(default=180.0, ge=60, le=86_400)
+    blind_s: float = Field(default=180.0, ge=90, le=86_400)
 
 
 class SwitchSettings(Section):

@@ -17,8 +17,9 @@ from functools import partial
 from typing import Final
 
 from etl.errors import OpsError, RefusedError
-from etl.progress import Progress
-from etl.settings import Settings, TargetSettings
+from etl.progress import Progress, Silent
+from etl.settings import Settings, SourceSettings, TargetSettings
+from etl.source.connect import open_source
 from etl.target.connect import connect_bulk
 from migrations.release.acks import forget_acks
 from migrations.release.alerts.desk import Desk, open_desk
@@ -28,7 +29,7 @@ from migrations.release.event_log import LEASE_S, LONG_AGO, EventLog, LeaseLost,
 from migrations.release.events import Routed, SwitchBegun
 from migrations.release.gates.check import check_gates
 from migrations.release.gates.sources import open_sources
-from migrations.release.haste import hasty
+from migrations.release.haste import HASTE_S, hasty
 from migrations.release.minutes import read_minute, read_window
 from migrations.release.model import FINAL, Phase, ReleaseState, Route
 from migrations.release.plan import Plan
@@ -119,6 +120,7 @@ def eyes_of(settings: Settings, plan: Plan, log: EventLog, desk: Desk) -> Eyes:
         target_answers=partial(target_answers, settings.target),
         tell=desk.tell,
         now=now,
+        source_answers=partial(source_answers, settings.source),
     )
 
 
@@ -128,6 +130,16 @@ def target_answers(target: TargetSettings) -> bool:
     try:
         with connect_bulk(brief, "") as connection:
             return connection.scalar("SELECT 1") is not None
+    except OpsError:
+        return False
+
+
+def source_answers(source: SourceSettings) -> bool:
+    """Whether SQL Server lets us in, asked once and for HASTE_S seconds."""
+    brief = source.model_copy(update={"retries": 0, "connect_timeout_s": HASTE_S, "query_timeout_s": HASTE_S})
+    try:
+        with open_source(brief, Silent()):
+            return True
     except OpsError:
         return False
 

@@ -18,7 +18,7 @@ from migrations.release.figures import Verdict
 from migrations.release.gates.base import Answer
 from migrations.release.metrics.base import Sample
 from migrations.release.model import Phase, ReleaseState, Route, Switch
-from migrations.release.plan import Plan
+from migrations.release.plan import Plan, TriggerSettings
 from migrations.release.switch import Ports
 from migrations.release.triggers import Minute
 
@@ -46,6 +46,7 @@ class World:
     gate: Verdict = Verdict.PASS
     fail: dict[str, int] = field(default_factory=dict)
     dead: bool = False
+    source_dead: bool = False
     published: ReleaseState | None = None
     told: list[tuple[str, str]] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
@@ -95,6 +96,7 @@ class World:
             target_answers=lambda: not self.dead,
             tell=lambda level, key, what, done, todo: self.told.append((level, key)),
             now=lambda: self.now,
+            source_answers=lambda: not self.source_dead,
         )
 
 
@@ -221,6 +223,33 @@ def test_stores_go_back_while_tidb_is_down(run: Run) -> None:
     assert "count" in run.world.steps
     assert run.world.published is not None
     assert run.world.published.on(Route.TIDB, Route.FENCED) == ()
+
+
+def test_the_shortest_blind_time_lets_a_minute_come(run: Run) -> None:
+    """A minute's figures come 10 s after its end: with 60 s, every release would be paused within its first two minutes."""
+    shortest = TriggerSettings.model_fields["blind_s"].metadata[0].ge
+    run.watcher.plan = PLAN.model_copy(update={"triggers": TriggerSettings(blind_s=shortest)})
+    run.run(600, 1)
+    assert not [logged for logged in run.log.events() if isinstance(logged.event, Paused)]
+
+
+def test_stores_are_not_sent_to_a_source_that_is_down(run: Run) -> None:
+    """They sold on TiDB. After three attempts, closed each time, they would have been sent to a server that takes no sale."""
+    run.run(60)
+    run.world.source_dead, run.world.errors = True, 0.5
+    run.run(300)
+    assert run.log.state.on(Route.TIDB) == WAVES[0]
+    assert run.log.state.phase is Phase.ROLLING_BACK
+    assert [key for _, key in run.world.told].count("not ready") == 1
+    run.world.source_dead = False
+    run.until(Phase.ROLLED_BACK, 30)
+
+
+def test_when_neither_side_answers_stores_go_back(run: Run) -> None:
+    """The controller may be the one that is cut off: it does what it was told."""
+    run.run(60)
+    run.world.source_dead, run.world.dead, run.world.errors = True, True, 1.0
+    run.until(Phase.ROLLED_BACK, 200)
 
 
 def test_a_drain_that_never_ends_does_not_keep_stores_from_going_back(run: Run) -> None:
