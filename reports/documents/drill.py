@@ -97,6 +97,8 @@ class Result(Protocol):
     @property
     def story(self) -> Sequence[Told]: ...
     @property
+    def steps(self) -> Sequence[tuple[str, float]]: ...
+    @property
     def passed(self) -> bool: ...
 
 
@@ -129,6 +131,7 @@ def drills_document(drills: Iterable[Listed], lang: str) -> Document:
 def drill_document(result: Result, lang: str) -> Document:
     """The verdict, the table, and what happened when."""
     story = tuple((f"{one.at:.1f}", happened(one, lang)) for one in result.story)
+    steps = tuple((step, f"{seconds:.1f}") for step, seconds in result.steps)
     columns = (tr(lang, "Seconds"), tr(lang, "What happened"))
     return Document(
         title=tr(lang, "Drill {name}", name=result.drill),
@@ -138,7 +141,11 @@ def drill_document(result: Result, lang: str) -> Document:
             Figure(tr(lang, "Target"), result.target),
             Figure(tr(lang, "Time"), human_duration(result.seconds)),
         ),
-        tables=(verdict_table(result, lang), Table(tr(lang, "What happened when"), columns, story)),
+        tables=(
+            verdict_table(result, lang),
+            Table(tr(lang, "What happened when"), columns, story),
+            Table(tr(lang, "Steps of the last switch"), (tr(lang, "Step"), tr(lang, "Seconds")), steps),
+        ),
         next_steps=() if result.passed else (tr(lang, "Run it again with --keep, and look at the logs in its folder."),),
         lang=lang,
     )

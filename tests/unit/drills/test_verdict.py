@@ -13,13 +13,14 @@ from etl.errors import ConfigurationError, UsageError
 from fixtures.drills.faults import DRILLS
 from fixtures.drills.model import Answered, DrillRequest, DrillResult, Told
 from fixtures.drills.run import run_drill
-from fixtures.drills.verdict import longest_closed, proof_of
+from fixtures.drills.verdict import last_switch, longest_closed, proof_of
 from fixtures.storefront.figures import Figures
 from fixtures.storefront.judge import Verdict
 from fixtures.storefront.verdicts import Deviation
 from migrations.release.event_log import Logged
-from migrations.release.events import Event, Routed, StepDone, SwitchFailed
+from migrations.release.events import Event, Routed, StepDone, SwitchBegun, SwitchFailed
 from migrations.release.metrics.file import FileSource
+from migrations.release.model import Route
 from reports.documents.drill import drill_document, drills_document
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -32,6 +33,7 @@ def result(**changes: Any) -> DrillResult:
         drill="rollback", what=DRILLS["rollback"].what, expected="rolled back", stores=6,
         answered=Answered("rolled back", 4.2), proof=CLEAN, closed_s=1.5, refused=3, seconds=30.0, target="8.0.11-TiDB",
         story=(Told(1.0, "{count} stores were ordered back", {"count": 6}),),
+        steps=(("fence", 0.1), ("drain", 2.0)),
     )  # fmt: skip
     return replace(good, **changes)
 
@@ -81,6 +83,16 @@ def test_closed_is_from_a_fence_to_the_map_after_it() -> None:
     ]  # fmt: skip
     logged = [Logged(number, (NOON + timedelta(seconds=at)).isoformat(), event) for number, (at, event) in enumerate(events)]
     assert longest_closed(logged) == 7.0
+
+
+def test_the_steps_are_those_of_the_last_switch() -> None:
+    """Somebody looks there for what took so long."""
+    events: list[tuple[float, Event]] = [
+        (0, SwitchBegun(("S1",), Route.TIDB)), (3, StepDone("fence")), (5, SwitchBegun(("S1",), Route.LEGACY)),
+        (6, StepDone("snapshot")), (6.5, Routed("fence")), (8, StepDone("fence")),
+    ]  # fmt: skip
+    logged = [Logged(number, (NOON + timedelta(seconds=at)).isoformat(), event) for number, (at, event) in enumerate(events)]
+    assert last_switch(logged) == (("snapshot", 1.0), ("fence", 2.0))
 
 
 def test_figures_are_those_that_a_release_reads(tmp_path: Path) -> None:
