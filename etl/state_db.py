@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ from etl.personal_files import disk_error, make_private_folder
 STATE_DB: Final = "state.db"
 BUSY_S: Final = 10.0
 """How long another process may hold the write lock; nobody holds it for longer than an insert."""
+CREATING: Final = threading.Lock()
 
 
 @contextmanager
@@ -27,7 +29,7 @@ def open_state(state_dir: Path, tables: str) -> Iterator[sqlite3.Connection]:
     transaction until `writing`. Raises ConfigurationError where the folder, the disk or the file does not allow it."""
     path = make_private_folder(state_dir) / STATE_DB
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        create_private(path)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
     except OSError as error:
         raise disk_error(error, path) from error
@@ -44,6 +46,16 @@ def open_state(state_dir: Path, tables: str) -> Iterator[sqlite3.Connection]:
         yield connection
     finally:
         connection.close()
+
+
+def create_private(path: Path) -> None:
+    """Make the file, readable by its owner only; one that is there is not touched.
+
+    Closing a file drops every lock that this process has on it (POSIX), those of SQLite's other connections too: another process
+    would take itself for the last one, remove the log ahead of writing, and what is written here afterwards would be gone.
+    """
+    with CREATING, suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 @contextmanager
