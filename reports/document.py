@@ -8,6 +8,8 @@ from decimal import Decimal
 from enum import Enum
 from typing import Literal
 
+from reports.chart import Chart
+
 Status = Literal["ok", "warn", "bad"]
 
 
@@ -63,7 +65,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Document:
-    """A report in one language."""
+    """A report in one language. `charts` are in the HTML only: its tables have to say the same."""
 
     title: str
     verdict: Verdict
@@ -71,6 +73,7 @@ class Document:
     tables: tuple[Table, ...] = ()
     next_steps: tuple[str, ...] = ()
     lang: str = "en"
+    charts: tuple[Chart, ...] = ()
 
 
 def cell_text(value: object) -> str:

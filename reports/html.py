@@ -7,6 +7,7 @@ from functools import cache
 from importlib import metadata, resources
 from typing import TYPE_CHECKING
 
+from reports.chart import chart_style, render_chart
 from reports.document import Bar, Document, cell_text
 from reports.text import tr
 
@@ -35,6 +36,8 @@ def render_html(document: Document) -> str:
             "bad": tr(document.lang, "FAILED"),
         },
         made=made,
+        draw=render_chart,
+        chart_style=chart_style() if document.charts else "",
     )
 
 

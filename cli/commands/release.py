@@ -9,6 +9,7 @@ import typer
 from cli.commands.release_decide import add_decisions
 from cli.commands.release_end import add_ends
 from cli.commands.release_look import add_looks
+from cli.commands.release_watch import add_to_release
 from cli.options import Execute, Html, Json, lang_of, settings_of
 from cli.release_options import PlanFile, plan_of
 
@@ -92,3 +93,4 @@ def run(
 add_looks(release)
 add_decisions(release)
 add_ends(release)
+add_to_release(release)

@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
-from etl.errors import OpsError, RefusedError
+from etl.errors import OpsError, RefusedError, UsageError
 from etl.state_db import STATE_DB
 from migrations.release.acks import Ack, read_acks
 from migrations.release.alerts.book import read_alerts
 from migrations.release.alerts.model import Standing
 from migrations.release.event_log import EventLog, Logged, open_event_log
+from migrations.release.events import Planned
 from migrations.release.plan import Plan
 from migrations.release.plan_file import read_plan
 from migrations.release.timeline import Timeline, read_timeline
@@ -92,3 +93,18 @@ def open_lookout(state_dir: Path, plan: Path) -> Iterator[Lookout]:
         raise NOTHING_PLANNED
     with open_event_log(state_dir) as log:
         yield Lookout(log, state_dir, plan)
+
+
+def read_release(state_dir: Path, release: str | None = None) -> Timeline:
+    """All that happened in the newest release, or the newest with a name. Raises RefusedError where there is none."""
+    if not (state_dir / STATE_DB).exists():
+        raise NOTHING_PLANNED
+    with open_event_log(state_dir) as log:
+        events = log.events()
+    found = read_timeline(events, release)
+    if found is not None:
+        return found
+    names = list(dict.fromkeys(one.event.release for one in events if isinstance(one.event, Planned)))
+    if not names:
+        raise NOTHING_PLANNED
+    raise UsageError(f"There is no release {release!r}.", f"There are: {', '.join(names[-10:])}.")

@@ -85,6 +85,30 @@ def word(lang: str, words: Mapping[str, str], key: str) -> str:
     return tr(lang, words[key]) if key in words else key
 
 
+def comma(lang: str) -> str:
+    """Between parts of a sentence.
+
+    >>> comma("en"), semicolon("zh"), stop("en")
+    (', ', '；', '. ')
+    """
+    return "，" if lang == "zh" else ", "
+
+
+def semicolon(lang: str) -> str:
+    """Between sentences that belong together."""
+    return "；" if lang == "zh" else "; "
+
+
+def stop(lang: str) -> str:
+    """Between sentences."""
+    return "。" if lang == "zh" else ". "
+
+
+def colon(lang: str) -> str:
+    """Before what explains."""
+    return "：" if lang == "zh" else ": "
+
+
 def store_names(stores: tuple[str, ...], lang: str) -> str:
     """A few of them by name, many by number.
 
@@ -159,8 +183,8 @@ def tell_window(event: WindowJudged, lang: str) -> str:
 
 def joined(lang: str, text: str, *reasons: str) -> str:
     """A sentence, and reasons that come as text."""
-    told_reasons = "; ".join(told(lang, reason) for reason in reasons if reason)
-    return f"{text}: {told_reasons}" if told_reasons else text
+    told_reasons = semicolon(lang).join(told(lang, reason) for reason in reasons if reason)
+    return f"{text}{colon(lang)}{told_reasons}" if told_reasons else text
 
 
 def tell_switch(event: SwitchBegun, lang: str) -> str:

@@ -61,7 +61,7 @@ from reports.documents import (
 )
 from tests.unit.assess.test_document import result as assessed
 from tests.unit.dedupe import documents as dedupe_documents
-from tests.unit.release import kept_documents
+from tests.unit.release import kept_documents, timeline_documents
 from tests.unit.sync import documents as sync_documents
 from tests.unit.test_stage_document import RESULT as STAGED
 from tests.unit.test_stage_document import WHOLE
@@ -259,7 +259,11 @@ def kept() -> Iterator[Document]:
     yield from kept_documents.documents("zh")
 
 
-KINDS = (loads, files, stages, mappings, others, comparisons, schemas, sandboxes, dedupes, syncs, kept)
+def told_releases() -> Iterator[Document]:
+    yield from timeline_documents.documents("zh")
+
+
+KINDS = (loads, files, stages, mappings, others, comparisons, schemas, sandboxes, dedupes, syncs, kept, told_releases)
 
 
 def texts(document: Document) -> Iterator[str]:
@@ -270,6 +274,9 @@ def texts(document: Document) -> Iterator[str]:
     for table in document.tables:
         yield from (table.title, table.note, *table.columns)
         yield from (str(cell) for row in table.rows for cell in row)
+    for chart in document.charts:
+        yield from (chart.title, chart.summary, *(text for _, text in chart.legend))
+        yield from (text for lane in chart.lanes for text in (lane.label, *(span.title for span in lane.spans)))
 
 
 def is_english(text: str) -> bool:
@@ -300,7 +307,7 @@ def test_no_english_sentence_is_left(kind: Callable[[], Iterator[Document]]) -> 
 
 def test_every_kind_of_report_is_looked_at() -> None:
     """The demo's report is looked at where the demo runs."""
-    files = (__file__, dedupe_documents.__file__, kept_documents.__file__, sync_documents.__file__)
+    files = (__file__, dedupe_documents.__file__, kept_documents.__file__, sync_documents.__file__, timeline_documents.__file__)
     source = "".join(Path(file).read_text("utf-8") for file in files)
     made = set()
     for found in pkgutil.iter_modules(reports.documents.__path__):

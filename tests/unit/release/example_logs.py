@@ -58,7 +58,7 @@ EVIDENCE: Mapping[Step, Mapping[str, Any]] = {
     "acknowledge": {"acknowledged": 50, "lapsed": ["pos-7"]},
     "drain": {"mark": "x", "seconds": {"forward": 0.8}},
     "reconcile": {"rows": {"sale": 1200, "member": 340}, "not_compared_by_store": []},
-    "publish": {"sequence": 4, "places": ["routes.json"], "trouble": "The socket of HAProxy does not answer."},
+    "publish": {"sequence": 4, "places": ["routes.json"], "trouble": "haproxy: timeout"},
     "follow": {"acknowledged": 51, "lapsed": []},
     "probe": {"written": 1},
     "count": {"not_back": {"sale": 3}},
@@ -113,7 +113,7 @@ class Story:
             said = verdict or ("UNKNOWN" if rate is None else "BAD" if rate > 0.02 else "GOOD")
             known = {} if rate is None else {"requests": 1000.0, "errors": 1000 * rate, "error_rate": rate, "latency_p99_s": 0.04}
             self.now = start + timedelta(seconds=70)
-            why = "" if rate is not None else "the source is away"
+            why = "" if rate is not None else "nothing is known of requests and errors"
             self.add(MinuteJudged(start.isoformat(), said, {**known, "why": why}))
         return self
 
@@ -134,7 +134,7 @@ def pilot_moved() -> Story:
 
 def in_the_middle() -> Story:
     """The second wave is on its way: some stores are closed, a gate is overruled."""
-    story = pilot_moved().minutes(0.001, 0.0).add(Forced("training", "trainer was ill", "li")).windows("UNKNOWN", "PASS", "PASS")
+    story = pilot_moved().minutes(0.001, 0.0).add(Forced("training", "illness", "li")).windows("UNKNOWN", "PASS", "PASS")
     story.add(Promoted(0, "the gates"), Approved(1, "wang"), WaveBegun(1), after_s=30).minutes(0.0)
     return story.add(SwitchBegun(WAVES[1][:4], Route.TIDB), after_s=2).steps(4)
 
@@ -152,7 +152,7 @@ def completed() -> Story:
     story = Story().plan().add(WaveBegun(0), after_s=5).add(SwitchBegun(WAVES[0], Route.TIDB)).steps(3)
     story.fail("drain", "Not everything arrived within 30 s: 3 of sale.").add(Paused("a switch failed"))
     story.add(Resumed(), after_s=90).switch(WAVES[0], Route.TIDB).minutes(0.001, 0.0, None, 0.004)
-    story.add(Forced("training", "trainer was ill", "li")).windows("FAIL", "PASS", "PASS", "PASS")
+    story.add(Forced("training", "illness", "li")).windows("FAIL", "PASS", "PASS", "PASS")
     story.add(Promoted(0, "the gates"), Approved(1, "wang"), WaveBegun(1), after_s=60).switch(WAVES[1], Route.TIDB)
     story.minutes(0.0, 0.001).windows("PASS", "PASS", "PASS").add(Promoted(1, "wang"), after_s=30)
     return story.switch((*WAVES[0], *WAVES[1]), Route.COMPLETE).add(Completed(), after_s=1)

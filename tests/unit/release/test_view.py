@@ -11,7 +11,7 @@ from migrations.release.acks import Ack
 from migrations.release.alerts.model import Alert, Standing
 from migrations.release.decide import Act
 from migrations.release.event_log import Logged
-from migrations.release.events import Approved, Forced, Paused, Promoted, RollbackBegun
+from migrations.release.events import Approved, Forced, Paused, Planned, Promoted, RollbackBegun
 from migrations.release.figures import Verdict
 from migrations.release.model import Phase, Route
 from migrations.release.plan import Plan
@@ -89,7 +89,7 @@ def test_without_the_plan_everything_else_is_shown(plan: Plan | None) -> None:
 def test_a_plan_that_was_changed_since_is_noticed() -> None:
     story = pilot_moved()
     planned = story.log[0]
-    assert hasattr(planned.event, "digest")
+    assert isinstance(planned.event, Planned)
     story.log[0] = Logged(1, planned.at, replace(planned.event, digest="aa"))
     view = read_view(story.log, PLAN.model_copy(update={"digest": "bb"}), (), (), story.now)
     assert view is not None
@@ -114,7 +114,7 @@ def test_forced_gates_stay_marked_for_ever() -> None:
     """An overruled gate would have been forgotten with the next release, or once it passes."""
     story = completed()
     before = seen(story)
-    assert [(one.gate, one.by, one.reason) for one in before.forced] == [("training", "li", "trainer was ill")]
+    assert [(one.gate, one.by, one.reason) for one in before.forced] == [("training", "li", "illness")]
     gate = next(one for one in before.gates if one.gate == "training")
     assert gate.forced
     assert gate.marks == before.forced
