@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 EVERY_S: Final = 3
 MOST_EVENTS: Final = 500
 MOST_STORES: Final = 400
+SPARK: Final = 30
+"""Minutes that fit on a telephone; the timeline has all of them."""
+ALWAYS: Final = (Route.LEGACY, Route.TIDB)
 MARKS: Final = {"ok": "✔", "warn": "!", "bad": "✘"}
 LEVELS: Final[dict[str, Status]] = {"red": "bad", "yellow": "warn", "blue": "ok"}
 
@@ -50,9 +53,10 @@ def render_release_page(view: ReleaseView, lang: str, nonce: str) -> str:
         verdict=view_verdict(view, lang),
         facts=facts_of(view, lang),
         minute=minute_text(view, lang),
-        spark=sparkline(view.minutes, view.error_limit),
+        spark=sparkline(view.minutes[-SPARK:], view.error_limit),
         alerts=[(one, LEVELS[one.alert.level]) for one in view.alerts],
         waves=[(one, wave_state(one, lang), STANDING_STATUS.get(one.standing)) for one in view.waves],
+        columns=[route for route in Route if route in ALWAYS or any(one.by_route[route] for one in view.waves)],
         routes={route: word(lang, ROUTES, route) for route in Route},
         gates=[
             (

@@ -20,6 +20,7 @@ from migrations.release.model import FINAL, Phase, ReleaseState, Route, Step
 from migrations.release.plan import Plan
 from migrations.release.switch_hours import look_at
 from migrations.release.timeline import ForcedMark, MinuteSeen, Timeline, read_timeline
+from migrations.release.waves import natural
 
 WaveStanding = Literal["to come", "moving", "proving", "promoted", "going back", "complete"]
 
@@ -215,7 +216,8 @@ def wave_line(timeline: Timeline, wave: int, plan: Plan | None) -> WaveLine:
     moving = state.switch.stores if state.switch else ()
     step = state.switch.next_step if state.switch else None
     stores = tuple(
-        StoreLine(store, state.stores[store].route, step if store in moving else None) for store in sorted(state.waves[wave])
+        StoreLine(store, state.stores[store].route, step if store in moving else None)
+        for store in sorted(state.waves[wave], key=natural)
     )
     last = next((one for one in reversed(timeline.waves) if one.wave == wave), None)
     promoted = last.promoted_at if last and wave in state.promoted else None

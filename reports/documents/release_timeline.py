@@ -82,12 +82,12 @@ def shadows(timeline: Timeline, lang: str) -> Iterator[str]:
     """What has to be said beside a good end."""
     own = [one for one in timeline.forced if one.release == timeline.release]
     if own:
-        yield tr(lang, "{count} gates were overruled.", count=len(own))
+        yield tr(lang, "Gates overruled: {count}.", count=len(own))
     if timeline.rollbacks:
-        yield tr(lang, "Stores went back {count} times.", count=len(timeline.rollbacks))
+        yield tr(lang, "Times that stores went back: {count}.", count=len(timeline.rollbacks))
     failed = sum(one.outcome == "failed" for one in timeline.switches)
     if failed:
-        yield tr(lang, "{count} switches failed and were put back.", count=failed)
+        yield tr(lang, "Switches that failed and were put back: {count}.", count=failed)
 
 
 def figures(timeline: Timeline, now: datetime, lang: str) -> Iterator[Figure]:

@@ -96,7 +96,7 @@ def view_verdict(view: ReleaseView, lang: str) -> Verdict:
         return Verdict("bad", tr(lang, "{phase}, {rate} of requests fail: bad minute {minutes} of {limit}", **values))
     red = sum(one.alert.level == "red" for one in view.alerts)
     if red and view.phase is Phase.RUNNING:
-        return Verdict("bad", tr(lang, "{phase}, {count} red alerts are open", phase=phase, count=red))
+        return Verdict("bad", tr(lang, "{phase}, red alerts open: {count}", phase=phase, count=red))
     return Verdict(CALM[view.phase], phase)
 
 

@@ -32,7 +32,7 @@ def test_a_release_with_shadows_is_no_plain_success() -> None:
     verdict = told(completed()).verdict
     assert verdict.status == "warn"
     assert verdict.text.startswith("Completed: 13 stores are on TiDB for good, after ")
-    assert "1 gates were overruled. 1 switches failed and were put back." in verdict.text
+    assert "Gates overruled: 1. Switches that failed and were put back: 1." in verdict.text
 
 
 def test_a_rollback_is_told_with_its_trigger_and_time() -> None:
