@@ -17,6 +17,7 @@ from migrations.release.events import (
     Event,
     Paused,
     Planned,
+    Promoted,
     RollbackBegun,
     Routed,
     Started,
@@ -162,6 +163,34 @@ def test_a_store_that_the_release_does_not_have_is_no_rollback_of_all(config: Pa
     assert typed(config, capsys, "rollback", "--store", "S3", "--reason", "x")[0] == 2
     with open_event_log(config.parent / ".membershift") as log:
         assert log.state.phase is Phase.RUNNING
+
+
+def test_some_stores_come_back_and_the_others_are_not_forgotten(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a bug would cost: a store that stays on TiDB with nobody watching it, and no command that brings it back."""
+    write_down(config, Started(), WaveBegun(0), *moves(Route.TIDB))
+    plan = config.parent / "release.toml"
+    plan.write_text(plan.read_text() + "[switch]\nrescue_after_s = 0.1\n")
+    code, ended = typed(config, capsys, "rollback", "--store", "S1", "--reason", "its till is broken")
+    assert (code, ended["left"]) == (0, ["S2"])
+    code, found = typed(config, capsys, "status")
+    assert (code, found["unwatched"]) == (6, ["S2"])
+    assert "release rollback" in found["possible"]
+    code, ended = typed(config, capsys, "abort", "--reason", "enough")
+    assert (code, ended["phase"]) == (0, "aborted")
+    with open_event_log(config.parent / ".membershift") as log:
+        assert log.state.on(Route.LEGACY) == ("S1", "S2", "S3")
+
+
+def test_a_release_is_not_completed_while_nobody_knows_what_is_open(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a bug would cost: the way back, given up with conflicts that nobody has looked at."""
+    write_down(config, Started(), WaveBegun(0), *moves(Route.TIDB))
+    code, refused = typed(config, capsys, "complete")
+    assert (code, "not every wave is promoted" in refused["error"]) == (7, True)
+    write_down(config, Promoted(0, "li"))
+    code, refused = typed(config, capsys, "complete")
+    assert (code, "'check'" in refused["error"]) == (7, True)
+    with open_event_log(config.parent / ".membershift") as log:
+        assert (log.state.phase, log.state.on(Route.TIDB), log.state.switch) == (Phase.RUNNING, ("S1", "S2"), None)
 
 
 def test_people_decide_within_their_roles(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
