@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Final
 
 from migrations.release.model import Phase
 from migrations.release.timeline import MinuteSeen, SwitchTook, Timeline
+from migrations.release.triggers import MINUTE
 from reports.chart import Chart, Kind, Lane, Span
 from reports.document import human_duration
 from reports.documents.release_texts import phase_text
@@ -128,14 +129,13 @@ def closed_spans(timeline: Timeline, axis: Axis, lang: str) -> Iterator[Span]:
 
 
 def window_spans(timeline: Timeline, axis: Axis, lang: str) -> Iterator[Span]:
-    """Windows with the same verdict, one after the other, are one span."""
-    for verdict, group in groupby(timeline.windows, key=lambda window: window.verdict):
+    """Windows of a wave with the same verdict, one after the other, are one span; where none was judged there is a gap."""
+    starts = [window.start for window in timeline.windows]
+    length = min((after - before for before, after in pairwise(starts)), default=MINUTE)
+    for (verdict, _), group in groupby(timeline.windows, key=lambda window: (window.verdict, window.wave)):
         windows = list(group)
-        last = windows[-1].start
-        following = next((one.start for one in timeline.windows if one.start > last), None)
-        end = min(1.0, axis.at(last) + 60.0 / axis.seconds) if following is None else axis.at(following)
         title = tr(lang, "{count} windows: {verdict}", count=len(windows), verdict=word(lang, VERDICTS, verdict))
-        yield Span(axis.at(windows[0].start), end, KINDS.get(verdict, "warn"), title)
+        yield Span(axis.at(windows[0].start), axis.at(windows[-1].start + length), KINDS.get(verdict, "warn"), title)
 
 
 def error_lane(minutes: tuple[MinuteSeen, ...], axis: Axis, lang: str) -> Lane:
