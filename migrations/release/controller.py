@@ -169,7 +169,7 @@ class Mover:
 
     def begin_switch(self, act: Act) -> None:
         """Stores that go back are not held up by what is not ready, but for a server that is down; others wait until it is."""
-        why = self.no_way_back() if act.to is Route.LEGACY else self.not_ready()
+        why = self.no_way_back(act) if act.to is Route.LEGACY else self.not_ready()
         if why and why != self.told_not_ready:
             self.eyes.tell("red", "not ready", why, "No store was closed; it begins by itself once this is over.", why)
         self.told_not_ready = why
@@ -179,8 +179,11 @@ class Mover:
         self.log.append(SwitchBegun(act.stores, act.to, act.rescue))
         self.carry_out()
 
-    def no_way_back(self) -> str:
-        """Stores that sell on TiDB are not sent to a server that is down, and not closed again and again to try."""
+    def no_way_back(self, act: Act) -> str:
+        """Stores that sell on TiDB are not sent to a server that is down, nor closed again and again to try; nor is a way back
+        that needs TiDB begun while it is silent: its time limits are longer than the wait for a rescue."""
+        if self.silent_since is not None and not act.rescue:
+            return f"TiDB does not answer: after {self.plan.switch.rescue_after_s:g} s the stores go back without it."
         if self.silent_since is not None or self.eyes.source_answers():
             return ""
         return "SQL Server does not answer, and TiDB does: the stores go back once both do."
