@@ -14,11 +14,11 @@ from etl.state_db import STATE_DB
 from migrations.release.acks import Ack, read_acks
 from migrations.release.alerts.book import read_alerts
 from migrations.release.alerts.model import Standing
-from migrations.release.event_log import EventLog, Logged, open_event_log
+from migrations.release.event_log import EventLog, open_event_log
 from migrations.release.events import Planned
 from migrations.release.plan import Plan
 from migrations.release.plan_file import read_plan
-from migrations.release.timeline import Timeline, read_timeline
+from migrations.release.timeline import Teller, Timeline, read_timeline
 from migrations.release.view import ReleaseView, view_of
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ class Lookout:
         self, log: EventLog, state_dir: Path, plan: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self.log, self.state_dir, self.plan, self.now = log, state_dir, plan, now
-        self.events: list[Logged] = []
+        self.teller = Teller()
         self.timeline: Timeline | None = None
         self.known_plan: tuple[float, Plan] | None = None
         self.lock = threading.Lock()
@@ -51,11 +51,12 @@ class Lookout:
             return view_of(timeline, plan, acks, alerts, self.now(), self.log.holder() or "", trouble)
 
     def newest(self) -> Timeline:
-        """The timeline, made anew when something happened."""
-        new = self.log.events(len(self.events))
-        if new or self.timeline is None:
-            self.events += new
-            self.timeline = read_timeline(self.events)
+        """The timeline; only what is new is read and folded, however long the log."""
+        new = self.log.events(self.teller.state.events)
+        for logged in new:
+            self.teller.take(logged)
+        if new:
+            self.timeline = self.teller.timeline()
         if self.timeline is None:
             raise NOTHING_PLANNED
         return self.timeline

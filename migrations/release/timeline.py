@@ -209,25 +209,43 @@ class Draft:
     events: list[Logged] = field(default_factory=list)
 
 
+class Teller:
+    """Takes events in as they come, in their order, and tells the timeline at any time. `release`: only of one with this name."""
+
+    def __init__(self, release: str | None = None) -> None:
+        self.wanted = release
+        self.state = ReleaseState()
+        self.draft: Draft | None = None
+        self.found: tuple[Draft, ReleaseState] | None = None
+        self.forced: list[ForcedMark] = []
+
+    def take(self, logged: Logged) -> None:
+        """One event. Raises IllegalEvent for one that does not follow from those before; it is then not taken."""
+        at, event = datetime.fromisoformat(logged.at), logged.event
+        before, self.state = self.state, apply(self.state, event)
+        if isinstance(event, Planned):
+            self.draft = Draft(event.release, at)
+        if self.draft is None:
+            return
+        if isinstance(event, Forced):
+            self.forced.append(ForcedMark(at, self.draft.release, event.gate, event.reason, event.by))
+        gather(self.draft, before, self.state, event, at)
+        self.draft.events.append(logged)
+        if self.wanted in (None, self.draft.release):
+            self.found = (self.draft, self.state)
+
+    def timeline(self) -> Timeline | None:
+        """Of the newest release; None where there is none."""
+        return None if self.found is None else finished(*self.found, tuple(self.forced))
+
+
 def read_timeline(events: Sequence[Logged], release: str | None = None) -> Timeline | None:
     """The newest release of the log, or the newest with a name; None where there is none. `events`: the whole log, from its
     beginning. Raises IllegalEvent for events that do not follow from each other."""
-    state, draft, found = ReleaseState(), None, None
-    forced: list[ForcedMark] = []
+    teller = Teller(release)
     for logged in events:
-        at, event = datetime.fromisoformat(logged.at), logged.event
-        if isinstance(event, Planned):
-            draft = Draft(event.release, at)
-        before, state = state, apply(state, event)
-        if draft is None:
-            continue
-        if isinstance(event, Forced):
-            forced.append(ForcedMark(at, draft.release, event.gate, event.reason, event.by))
-        gather(draft, before, state, event, at)
-        draft.events.append(logged)
-        if release in (None, draft.release):
-            found = (draft, state)
-    return None if found is None else finished(*found, tuple(forced))
+        teller.take(logged)
+    return teller.timeline()
 
 
 def finished(draft: Draft, state: ReleaseState, forced: tuple[ForcedMark, ...]) -> Timeline:
