@@ -61,7 +61,7 @@ from reports.documents import (
 )
 from tests.unit.assess.test_document import result as assessed
 from tests.unit.dedupe import documents as dedupe_documents
-from tests.unit.release import kept_documents, timeline_documents
+from tests.unit.release import command_documents, kept_documents, timeline_documents
 from tests.unit.sync import documents as sync_documents
 from tests.unit.test_stage_document import RESULT as STAGED
 from tests.unit.test_stage_document import WHOLE
@@ -263,7 +263,11 @@ def told_releases() -> Iterator[Document]:
     yield from timeline_documents.documents("zh")
 
 
-KINDS = (loads, files, stages, mappings, others, comparisons, schemas, sandboxes, dedupes, syncs, kept, told_releases)
+def releases() -> Iterator[Document]:
+    yield from command_documents.documents("zh")
+
+
+KINDS = (loads, files, stages, mappings, others, comparisons, schemas, sandboxes, dedupes, syncs, kept, told_releases, releases)
 
 
 def texts(document: Document) -> Iterator[str]:
@@ -307,7 +311,8 @@ def test_no_english_sentence_is_left(kind: Callable[[], Iterator[Document]]) -> 
 
 def test_every_kind_of_report_is_looked_at() -> None:
     """The demo's report is looked at where the demo runs."""
-    files = (__file__, dedupe_documents.__file__, kept_documents.__file__, sync_documents.__file__, timeline_documents.__file__)
+    others = (dedupe_documents, kept_documents, sync_documents, timeline_documents, command_documents)
+    files = (__file__, *(str(module.__file__) for module in others))
     source = "".join(Path(file).read_text("utf-8") for file in files)
     made = set()
     for found in pkgutil.iter_modules(reports.documents.__path__):
