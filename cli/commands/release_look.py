@@ -57,6 +57,7 @@ def status(context: typer.Context, plan_file: PlanFile = None, html: Html = None
         "changed_plan": found.changed_plan,
         "trouble": found.trouble,
         "possible": found.possible,
+        "red": found.red,
         "events": shown_events(found.events),
     }
     show(status_document(found, lang_of(context)), result, as_json=as_json, html=html)

@@ -20,7 +20,7 @@ from migrations.release.event_log import EventLog, Logged, open_event_log
 from migrations.release.events import MinuteJudged, Paused, SwitchDone, SwitchFailed, WaveBegun, WindowJudged
 from migrations.release.gates.base import Answer
 from migrations.release.gates.check import check_gates
-from migrations.release.gates.sources import open_sources
+from migrations.release.gates.sources import open_red_alerts, open_sources
 from migrations.release.legal_commands import legal_commands, moved_of
 from migrations.release.model import FINAL, Phase, ReleaseState, Route
 from migrations.release.plan import Plan
@@ -52,7 +52,8 @@ class WaveStanding:
 class ReleaseStatus:
     """Where a release stands. `act`: what comes next, None where the plan cannot be read (`trouble` says why); `in_s`: in how
     many seconds, None where it is not known. `holder`: who carries it out, None: nobody. `unwatched`: stores on TiDB whose errors
-    nobody looks at. `failed`: what the last switch failed for, "" when it went well. `events`: the newest ones."""
+    nobody looks at. `failed`: what the last switch failed for, "" when it went well. `events`: the newest ones. `red`: open red
+    alerts, among them what a switch that does not begin is waiting for."""
 
     state: ReleaseState
     waves: tuple[WaveStanding, ...]
@@ -66,6 +67,7 @@ class ReleaseStatus:
     trouble: str
     possible: tuple[str, ...]
     events: tuple[Logged, ...]
+    red: tuple[str, ...] = ()
 
     @property
     def needs_person(self) -> bool:
@@ -96,6 +98,7 @@ def read_status(settings: Settings, plan: Plan | None, trouble: str = "", now: d
         trouble,
         legal_commands(state),
         tuple(logged[-SOON:]),
+        open_red_alerts(settings.state_dir),
     )
 
 

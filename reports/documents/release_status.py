@@ -70,6 +70,8 @@ def figures(status: ReleaseStatus, lang: str) -> tuple[Figure, ...]:
         )
     if status.failed:
         shown.append(Figure(tr(lang, "What held it up last"), told(lang, status.failed)))
+    if status.red:
+        shown.append(Figure(tr(lang, "Open red alerts"), len(status.red), told(lang, status.red[0])))
     shown += [
         Figure(tr(lang, "Gate overruled"), gate, tr(lang, "by {by}: {reason}", by=by, reason=reason))
         for gate, reason, by in state.forced

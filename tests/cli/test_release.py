@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 
 from cli.app import run
+from migrations.release.alerts.book import raise_alerts
+from migrations.release.alerts.model import Alert
+from migrations.release.alerts.settings import AlertSettings
 from migrations.release.event_log import EventLog, open_event_log
 from migrations.release.events import (
     Event,
@@ -156,6 +159,13 @@ def test_a_rollback_leaves_the_work_to_a_controller_that_lives(config: Path, cap
             code, ended = typed(config, capsys, "rollback", "--reason", "coupons are refused")
         assert (code, ended["carried_out"], ended["holder"]) == (0, False, "the controller")
         assert log.refresh().phase is Phase.ROLLING_BACK
+
+
+def test_status_tells_what_a_switch_waits_for(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a bug would cost: "at once", all night long, while the disk is full."""
+    write_down(config, Started())
+    raise_alerts(config.parent / ".membershift", AlertSettings(), [Alert("k", "red", "The disk is full", "b")])
+    assert typed(config, capsys, "status")[1]["red"] == ["The disk is full"]
 
 
 def test_a_store_that_the_release_does_not_have_is_no_rollback_of_all(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

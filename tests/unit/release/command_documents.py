@@ -65,7 +65,7 @@ def standings(lang: str) -> Iterator[Document]:
         state = replace(STATE, phase=phase, sick=WHY, bad_minutes=2, forced=(("lag", "病假", "li"),), switch=switch)
         status = ReleaseStatus(state, waves, acts[0], 60.0, 5, "li", (), WHY, True, "", ("release run",), logged)
         yield release_status.status_document(status, lang)
-        yield release_status.status_document(replace(status, holder=None, unwatched=("S1",)), lang)
+        yield release_status.status_document(replace(status, holder=None, unwatched=("S1",), red=(SYNC,)), lang)
     for act in acts:
         yield release_status.status_document(replace(status, act=act, in_s=0.0), lang)
     yield release_status.status_document(replace(status, state=ReleaseState(), trouble="x"), lang)
