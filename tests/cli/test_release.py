@@ -21,7 +21,6 @@ from migrations.release.events import (
     Paused,
     Planned,
     Promoted,
-    RollbackBegun,
     Routed,
     Started,
     StepDone,
@@ -246,7 +245,7 @@ def test_gates_of_a_release_without_databases_are_unknown_not_passed(config: Pat
 
 
 def test_a_damaged_map_is_told_and_published_again(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_down(config, Started(), RollbackBegun(("S1",), "x", "li"))
+    write_down(config, Started(), WaveBegun(0), *moves(Route.TIDB, 3))
     assert typed(config, capsys, "routes", "--publish")[0] == 0
     (config.parent / "routes.json").write_text("{")
     assert typed(config, capsys, "routes")[0] == 6

@@ -39,6 +39,9 @@ from etl.source.catalog import Catalog, Column, Index, Table
 from etl.source.extract import left_out
 from etl.stage.plan import refuse_unreadable
 from etl.stage.summary import StageStatus
+from fixtures.drills.faults import DRILLS
+from fixtures.drills.model import Answered, DrillResult, Proof, Told
+from fixtures.drills.production import Returned
 from fixtures.mariadb import NOTICE
 from fixtures.sandbox import Endpoint, Sandbox
 from migrations.schema.commands import SchemaChange, SchemaStatus, TableRows
@@ -49,6 +52,7 @@ from reports.documents import (
     config,
     doctor,
     draft_mapping,
+    drill,
     imports,
     load,
     mapping,
@@ -267,7 +271,28 @@ def releases() -> Iterator[Document]:
     yield from command_documents.documents("zh")
 
 
-KINDS = (loads, files, stages, mappings, others, comparisons, schemas, sandboxes, dedupes, syncs, kept, told_releases, releases)
+def drills() -> Iterator[Document]:
+    """The list, what a drill ends with, and the one in production."""
+    yield drill.drills_document(DRILLS.values(), "zh")
+    proof = Proof(9, 8, 1, 1, 1, {"consent_lost": 1}, 2, 3, 4)
+    story = (Told(1.0, "", {}),)
+    for one in DRILLS.values():
+        for how, seen, found in (
+            ("rolled back", 3.0, proof),
+            ("held", None, replace(proof, lost=0, doubled=0, wrong={}, differing=0)),
+        ):
+            answered = Answered("held" if how == "held" else "rolled back", 9.0, seen, "")
+            done = DrillResult(
+                one.name, one.what, one.expect, 6, answered, found, 5.0, 1, 99.0, "TiDB 8.5", story, (("drain", 2.0),)
+            )
+            yield drill.drill_document(done, "zh")
+    yield drill.returned_document(Returned(("S1",), 5.0, 6.0, 4.0), "zh")
+
+
+KINDS = (
+    loads, files, stages, mappings, others, comparisons, schemas, sandboxes, dedupes, syncs, kept, told_releases, releases,
+    drills,
+)  # fmt: skip
 
 
 def texts(document: Document) -> Iterator[str]:
