@@ -64,8 +64,9 @@ def plan(state: ReleaseState, event: Planned) -> ReleaseState:
         store: StoreRoute(route, state.stores[store].epoch if store in state.stores else 0, waves.get(store))
         for store, route in event.routes.items()
     }
+    sequence = state.sequence + 1  # the stores may be others than in the last map
     return ReleaseState(
-        release=event.release, events=state.events, sequence=state.sequence, waves=event.waves, stores=stores, digest=event.digest
+        release=event.release, events=state.events, sequence=sequence, waves=event.waves, stores=stores, digest=event.digest
     )
 
 

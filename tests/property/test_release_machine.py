@@ -143,7 +143,7 @@ def test_three_waves_and_the_end() -> None:
     state = fold([*events, SwitchBegun(everyone, Route.COMPLETE), *finish, SwitchDone(), Completed()])
     assert state.phase is Phase.COMPLETED
     assert state.on(Route.COMPLETE) == everyone
-    assert state.sequence == 2 * len(WAVES) + 1
+    assert state.sequence == 1 + 2 * len(WAVES) + 1
 
 
 def test_stores_go_back_and_come_again() -> None:

@@ -64,7 +64,7 @@ def test_the_page_says_what_the_screen_says() -> None:
     texts = " ".join(Words(render_release_page(view_of(in_the_middle()), "en", "n")).texts)
     for part in (
         "red alerts open: 1", "finish the switch", "S4 fenced · reconcile", "training 85 %", "illness", "Errors",
-        "wang approves wave 2", "db1 12, map 3",
+        "wang approves wave 2", "db1 12, map 4",
     ):  # fmt: skip
         assert part in texts, part
 

@@ -51,7 +51,7 @@ def test_it_fits(name: str, width: int, lang: str) -> None:
 def test_what_somebody_has_to_see_is_there() -> None:
     text = "\n".join(lines_of(view_of(in_the_middle()), 80, "en"))
     for part in (
-        "red alerts open: 1", "finish the switch under way", "db1 12, map 3", "1 of 2 instances hold map 3, behind: pos-2",
+        "red alerts open: 1", "finish the switch under way", "db1 12, map 4", "1 of 2 instances hold map 4, behind: pos-2",
         "reconcile: S4 S5 S6 S7", "✔ availability 99.97 %", "✘ training 85 % ⚑", "illness", "#1 Errors: 25 % fail",
         "wang approves wave 2", "✔ through",
     ):  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from migrations.release.events import Event, Planned, Routed, Started, StepDone, SwitchBegun, SwitchDone, WaveBegun
 from migrations.release.machine import fold
 from migrations.release.model import ReleaseState, Route, steps_of
@@ -12,7 +14,8 @@ STORES = ("S001", "S002", "S003")
 def planned(*stores: str, release: str = "autumn") -> ReleaseState:
     """A release that has begun its only wave: all stores on the legacy side, map 0."""
     names = stores or STORES
-    return fold([Planned(release, (names,), dict.fromkeys(names, Route.LEGACY)), Started(), WaveBegun(0)])
+    state = fold([Planned(release, (names,), dict.fromkeys(names, Route.LEGACY)), Started(), WaveBegun(0)])
+    return replace(state, sequence=0)  # so that the maps of a test count from 1
 
 
 def fenced(state: ReleaseState, *stores: str, to: Route = Route.TIDB) -> ReleaseState:
