@@ -17,7 +17,7 @@ from etl.errors import ConfigurationError, SourceError
 from etl.progress import Progress, Silent
 from etl.settings import SourceSettings
 from etl.source.address import Address, address_of
-from etl.source.errors import ServerError, describe
+from etl.source.errors import NO_TRANSACTION, ServerError, describe
 from etl.source.session import BATCH_ROWS, FAST, PLAIN, PlainSession, Session, open_fast, open_plain
 from etl.source.tls import check_reachable
 
@@ -201,7 +201,8 @@ class Source:
         session.close()
 
     def _explain(self, database: str | None, sql: str) -> ServerError:
-        """Ask through pymssql, which gives numbers, why a statement failed. If it succeeds there, it was a passing failure."""
+        """Ask through pymssql, which gives numbers, why a statement failed. If it succeeds there, it was a passing failure; so it
+        was where a COMMIT finds no transaction there: the one it was meant for went with its connection."""
         try:
             session = open_plain(self.settings, self.address, database)
             try:
@@ -209,7 +210,8 @@ class Source:
             finally:
                 session.close()
         except ServerError as error:
-            return error
+            if error.number != NO_TRANSACTION:
+                return error
         return describe(None, "", str(self.address))
 
 

@@ -87,6 +87,9 @@ _TIMEOUT: Final = Cause(
 NOT_CONNECTED: Final = 20002
 """DB-Library: connecting failed, no more is known."""
 
+NO_TRANSACTION: Final = 3902
+"""COMMIT without a transaction."""
+
 LOST_NUMBERS: Final = frozenset(
     {
         *(64, 121, 233, 10053, 10054, 10058, 10060, 10061),  # Winsock and named pipes, as passed on by drivers

@@ -131,11 +131,6 @@ def prepare_acks(folder: Path) -> str:
     return "made"
 
 
-def waiting_for(acks: Sequence[Ack], sequence: int, now: datetime, allowance_s: float = CLOCK_ALLOWANCE_S) -> tuple[str, ...]:
-    """Instances that hold an older map than `sequence` and whose lease has not lapsed, by the times in their files alone."""
-    return tuple(ack.instance for ack in acks if ack.sequence < sequence and not ack.lapsed(now, allowance_s))
-
-
 def require_instances(acks: Sequence[Ack], expected: int, now: datetime) -> None:
     """Refuse to begin where acknowledgements are wanted and nobody gives any. expected: how many the plan names, 0 for at least
     one. Raises RefusedError."""

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from etl.errors import RefusedError, UsageError
+from etl.errors import ConfigurationError, RefusedError, UsageError
 from etl.settings import Settings
 from migrations.release.acks import Ack, read_acks
-from migrations.release.client.routes import read_map
 from migrations.release.controller import rules_of
 from migrations.release.decide import Act, Situation, next_act
 from migrations.release.event_log import EventLog, Logged, open_event_log
@@ -26,7 +25,7 @@ from migrations.release.model import FINAL, Phase, ReleaseState, Route
 from migrations.release.plan import Plan
 from migrations.release.preflight import what_is_missing
 from migrations.release.publish.publisher import places_of, publish
-from migrations.release.publish.routes_map import map_of
+from migrations.release.publish.routes_map import map_of, read_published
 from migrations.release.switch_hours import Opening, look_at
 
 SOON: Final = 8
@@ -235,11 +234,10 @@ def read_routes(settings: Settings, plan: Plan, now: datetime | None = None) -> 
         state = log.state
     found, trouble = None, ""
     try:
-        found = read_map(path.read_bytes())
-    except FileNotFoundError:
-        trouble = "there is no map yet"
-    except (OSError, ValueError) as error:
-        trouble = str(error)
+        found = read_published(path)
+        trouble = "" if found is not None else "there is no map yet"
+    except ConfigurationError as error:
+        trouble = error.message
     if found is not None and state.stores and found.sequence == state.sequence and found.digest != map_of(state).digest:
         trouble = "the map is not the one that the log says"
     asked = plan.publish.acknowledge == "instances"

@@ -160,15 +160,13 @@ class TriggerSettings(Section):
 
 
 class SwitchSettings(Section):
-    """`fence_limit_s`: stores are closed for writes no longer than this; then the old route is put back. Within it,
-    `drain_limit_s` for sync, `reconcile_limit_s` for rows and invariants, `probe_limit_s` for the real write and read.
-    `rescue_after_s`: TiDB has not answered for so long when a rollback no longer waits for it. `snapshot`: whether the stores'
-    rows are exported first."""
+    """`fence_limit_s`: acknowledgements and sync are waited for no longer than this in all while stores are closed; then the old
+    route is put back. `drain_limit_s`: of it for sync. A comparison that has begun is finished first, and is as long as there are
+    rows. `rescue_after_s`: TiDB has not answered for so long when a rollback no longer waits for it. `snapshot`: whether the rows
+    of the stores are exported first."""
 
     fence_limit_s: float = Field(default=60.0, gt=0, le=3_600)
     drain_limit_s: float = Field(default=30.0, gt=0, le=3_600)
-    reconcile_limit_s: float = Field(default=30.0, gt=0, le=3_600)
-    probe_limit_s: float = Field(default=10.0, gt=0, le=600)
     rescue_after_s: float = Field(default=15.0, gt=0, le=3_600)
     snapshot: bool = True
 

@@ -122,18 +122,6 @@ def fast_burn(sample: Sample, settings: TriggerSettings) -> str:
     return f"{rate:.0%} of {sample.requests:.0f} requests failed within a minute"
 
 
-def streak(verdicts: Iterable[MinuteVerdict]) -> int:
-    """Bad minutes in a row; those of which nothing is known do not count, neither way.
-
-    >>> streak(["BAD", "UNKNOWN", "BAD"]), streak(["BAD", "GOOD", "BAD"])
-    (2, 1)
-    """
-    bad = 0
-    for verdict in verdicts:
-        bad = {"BAD": bad + 1, "GOOD": 0}.get(verdict, bad)
-    return bad
-
-
 def blind_for(now: datetime, watched_since: datetime, minutes: Iterable[tuple[datetime, bool]]) -> float:
     """Seconds for which nothing was seen: since the end of the last minute that was, or since somebody began to watch.
 

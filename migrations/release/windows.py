@@ -5,7 +5,7 @@ A window with few requests is UNKNOWN, and begins the count anew as a failed one
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -61,20 +61,3 @@ def judge_window(window: Window, sample: Sample, answers: Sequence[Answer], sett
     if not answers:
         unknown.append("no gate was asked")
     return WindowVerdict(window, Verdict.UNKNOWN if unknown else Verdict.PASS, tuple(unknown))
-
-
-def passes_in_a_row(verdicts: Iterable[Verdict]) -> int:
-    """How many of the newest windows passed, one after the other.
-
-    >>> passes_in_a_row([Verdict.PASS, Verdict.UNKNOWN, Verdict.PASS, Verdict.PASS])
-    2
-    """
-    passed = 0
-    for verdict in verdicts:
-        passed = passed + 1 if verdict is Verdict.PASS else 0
-    return passed
-
-
-def may_promote(verdicts: Iterable[Verdict], settings: PromotionSettings) -> bool:
-    """Whether a wave is through."""
-    return passes_in_a_row(verdicts) >= settings.windows

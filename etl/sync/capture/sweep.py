@@ -24,15 +24,9 @@ def sweep_dirty(connection: BulkConnection, schema: str, table: SyncTable, page_
     yield from read_pages(connection, statement, table, None, page_rows)
 
 
-def count_dirty(connection: BulkConnection, schema: str, table: SyncTable, store_code: str | None = None) -> int:
-    """How many rows are dirty; with `store_code` those of that store, or all where the table does not say whose its rows are: a
-    fence then waits for more than it must, never for less. Raises ServerError."""
-    of_store = store_code is not None and STORE in table.plan.schema
-    return count_dirty_rows(connection, schema, table.name, store_code if of_store else None)
-
-
 def count_dirty_rows(connection: BulkConnection, schema: str, table: str, store_code: str | None = None) -> int:
-    """The same without a plan, so that it can be told while the source is away. Raises ServerError."""
+    """How many rows are dirty; with `store_code` those of that store. Takes no plan, so that it can be told while the source is
+    away. Raises ServerError."""
     statement = sql(
         "SELECT COUNT(*) FROM {schema}.{table} FORCE INDEX ({index}) WHERE {dirty}{store}",
         {"schema": schema, "table": table, "index": SYNC_INDEX},

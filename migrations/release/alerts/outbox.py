@@ -21,7 +21,6 @@ from migrations.release.alerts.send import NotSent, send
 from migrations.release.alerts.settings import HOUR, AlertSettings
 from migrations.release.alerts.text import Message, Told, write_message
 
-COUNT_WAITING: Final = "SELECT COUNT(*) FROM alert_message WHERE sent_at IS NULL AND given_up_at IS NULL"
 DUE: Final = "SELECT * FROM alert_message WHERE sent_at IS NULL AND given_up_at IS NULL AND next_at <= ? ORDER BY id"
 CLAIM_S: Final = 60.0
 """How long a message belongs to whoever is sending it."""

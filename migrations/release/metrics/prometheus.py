@@ -29,7 +29,6 @@ NEWEST: Final = "max(timestamp($series))"
 LARGEST_ANSWER: Final = 8 * 2**20
 PLACE: Final = re.compile(r"\$(series|stores|window)\b")
 SPECIAL: Final = re.compile(r"[\\.+*?()|\[\]{}^$]")
-STEP_S: Final = 15
 
 
 class NoAnswer(Exception):
@@ -68,25 +67,6 @@ class PrometheusSource:
         at = None if newest is None else time_at(newest)
         why = "" if requests is not None and errors is not None else "Prometheus has no figures of these stores"
         return Sample(requests, errors, latency, at, why)
-
-    def read_range(
-        self, query: str, stores: Sequence[str], start: datetime, end: datetime, step_s: float = STEP_S
-    ) -> list[Point]:
-        """A range query that gives one series, such as an error rate to be drawn. Points without a number are left out.
-
-        Raises NoAnswer.
-        """
-        asked = fill(query, self.settings.series, stores, step_s)
-        result = self.call("query_range", {"query": asked, "start": seconds(start), "end": seconds(end), "step": f"{step_s:g}"})
-        if kind_of(result) != "matrix":
-            raise NoAnswer("Prometheus answered a range query with something else")
-        series = result["result"]
-        if not series:
-            return []
-        if len(series) > 1:
-            raise NoAnswer(f"the query gives {len(series)} series, and one was asked for: sum() them")
-        points = [point_of(pair) for pair in series[0].get("values", ())]
-        return [point for point in points if point is not None]
 
     def ask(self, path: str, query: str, at: datetime | None) -> Mapping[str, Any]:
         """An instant query; `at` None is Prometheus' own now."""

@@ -108,11 +108,6 @@ def note_before(connection: sqlite3.Connection, where: str, current: timedelta, 
     )
 
 
-def release_gc(state_dir: Path, target: BulkConnection, snapshot: str, now: datetime | None = None) -> None:
-    """A snapshot needs it no longer; the last one puts the old value back. Raises TargetError, ConfigurationError."""
-    settle_gc(state_dir, target, frozenset({snapshot}), now)
-
-
 def settle_gc(
     state_dir: Path, target: BulkConnection, gone: frozenset[str] = frozenset(), now: datetime | None = None
 ) -> timedelta | None:

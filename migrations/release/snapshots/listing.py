@@ -65,9 +65,3 @@ def listed(manifest: Manifest, now: datetime) -> Listed:
         by=manifest.by,
         note=manifest.note,
     )
-
-
-def newest_of(state_dir: Path, store: str) -> Listed | None:
-    """The newest snapshot with a store in it."""
-    found = list_snapshots(state_dir, store).found
-    return found[0] if found else None

@@ -144,11 +144,6 @@ def snapshot_ids(state_dir: Path) -> Iterator[str]:
         yield from sorted(path.name for path in folder.iterdir() if path.is_dir())
 
 
-def complete_ids(state_dir: Path) -> list[str]:
-    """Those with a manifest, the oldest first."""
-    return [name for name in snapshot_ids(state_dir) if (folder_of(state_dir, name) / MANIFEST).exists()]
-
-
 def described(manifest: Manifest) -> dict[str, Any]:
     """As JSON values."""
     values: dict[str, Any] = ADAPTER.dump_python(manifest, mode="json")

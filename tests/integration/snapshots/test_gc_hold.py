@@ -16,7 +16,7 @@ from etl.settings import Settings, TargetSettings
 from etl.target.bulk import BulkConnection
 from etl.target.connect import connect_bulk
 from migrations.release.snapshots.create import SnapshotRequest, clear_abandoned, create_snapshot
-from migrations.release.snapshots.gc_hold import hold_gc, life_time, release_gc, settle_gc
+from migrations.release.snapshots.gc_hold import hold_gc, life_time, settle_gc
 from migrations.release.snapshots.model import folder_of, snapshots_dir
 from migrations.release.snapshots.prune import PruneRequest, prune_snapshots
 
@@ -38,9 +38,9 @@ def test_the_last_snapshot_puts_the_old_value_back(target: BulkConnection, tmp_p
     hold_gc(tmp_path, target, "one", DAY)
     hold_gc(tmp_path, target, "two", 2 * DAY)
     assert life_time(target) >= 2 * DAY
-    release_gc(tmp_path, target, "two")
+    settle_gc(tmp_path, target, frozenset({"two"}))
     assert life_time(target) >= 2 * DAY, "one still needs it"
-    release_gc(tmp_path, target, "one")
+    settle_gc(tmp_path, target, frozenset({"one"}))
     assert life_time(target) == TEN
 
 
@@ -54,7 +54,7 @@ def test_a_hold_that_ran_out_is_forgotten_by_whoever_comes_next(target: BulkConn
 def test_a_value_that_somebody_set_meanwhile_is_theirs(target: BulkConnection, tmp_path: Path) -> None:
     hold_gc(tmp_path, target, "one", DAY)
     target.execute("SET GLOBAL tidb_gc_life_time = '72h'")
-    release_gc(tmp_path, target, "one")
+    settle_gc(tmp_path, target, frozenset({"one"}))
     assert life_time(target) == timedelta(hours=72)
 
 
@@ -62,7 +62,7 @@ def test_a_longer_life_time_is_never_shortened(target: BulkConnection, tmp_path:
     target.execute("SET GLOBAL tidb_gc_life_time = '240h'")
     hold_gc(tmp_path, target, "one", DAY)
     assert life_time(target) == timedelta(hours=240)
-    release_gc(tmp_path, target, "one")
+    settle_gc(tmp_path, target, frozenset({"one"}))
     assert life_time(target) == timedelta(hours=240)
 
 
@@ -97,7 +97,7 @@ def test_killed_at_any_step_the_old_value_still_comes_back(
     settle_gc(tmp_path, target, frozenset({"one"}))
     assert life_time(target) == TEN
     hold_gc(tmp_path, target, "two", DAY)
-    release_gc(tmp_path, target, "two")
+    settle_gc(tmp_path, target, frozenset({"two"}))
     assert life_time(target) == TEN
 
 
@@ -135,7 +135,7 @@ def test_pruning_the_last_snapshot_puts_it_back(settings: Settings, shop: BulkCo
     assert life_time(shop) > DAY
     prune_snapshots(settings, PruneRequest(keep_days=0, keep_count=1, execute=True))
     assert life_time(shop) > DAY, "the second one still needs it"
-    release_gc(settings.state_dir, shop, second.id)
+    settle_gc(settings.state_dir, shop, frozenset({second.id}))
     assert life_time(shop) == TEN
     assert folder_of(settings.state_dir, second.id).is_dir()
 

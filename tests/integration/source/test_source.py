@@ -137,6 +137,18 @@ def test_a_snapshot_sees_one_instant(shop: str, legacy: LegacyServer, settings: 
         assert source.scalar("SELECT COUNT_BIG(*) FROM [src_shop].[dbo].[Item]") == before + 1
 
 
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_snapshot_whose_connection_was_cut_says_so(
+    shop: str, legacy: LegacyServer, settings: SourceSettings, driver: str
+) -> None:
+    """It once said 3902, of a COMMIT that was tried again on another connection; sync took that for a bug, and ended."""
+    with open_source(with_driver(settings, driver)) as source, source.snapshot(shop) as snapshot:
+        run_sql(legacy, f"KILL {snapshot.session.query('SELECT @@SPID')[0][0]}")
+        with pytest.raises(ServerError, match="was lost") as raised:
+            snapshot.renew()
+        assert raised.value.transient
+
+
 def test_where_snapshots_are_not_allowed_reads_see_what_is_committed(legacy: LegacyServer, settings: SourceSettings) -> None:
     make_database(legacy, "src_plain", "CREATE TABLE dbo.T (Id int NOT NULL PRIMARY KEY)", snapshot=False, tracking=False)
     with open_source(settings) as source, source.snapshot("src_plain") as snapshot:

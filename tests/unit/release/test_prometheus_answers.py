@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from migrations.release.figures import Limits
 from migrations.release.metrics.base import Sample, trust
-from migrations.release.metrics.prometheus import NoAnswer, PrometheusSource, fill, pattern
+from migrations.release.metrics.prometheus import PrometheusSource, fill, pattern
 from migrations.release.plan_metrics import PrometheusSettings
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -190,17 +190,6 @@ def test_three_thousand_stores_fit(server: Server) -> None:
     server.source().read([f"S{number:05}" for number in range(3_000)], BEFORE, NOON)
     assert "S02999" in server.asked[-1][1]
     assert not server.source().read([], BEFORE, NOON).known
-
-
-def test_a_range_of_points(server: Server) -> None:
-    points = [[NOON.timestamp() - 15, "0.01"], [NOON.timestamp(), "NaN"], [NOON.timestamp() + 15, "0.02"]]
-    matrix = {"status": "success", "data": {"resultType": "matrix", "result": [{"metric": {}, "values": points}]}}
-    server.answer = lambda query: (200, json.dumps(matrix).encode())
-    found = server.source().read_range("rate($series[$window])", ["S1"], BEFORE, NOON)
-    assert [point.value for point in found] == [0.01, 0.02]
-    server.answer = lambda query: (200, vector("1"))
-    with pytest.raises(NoAnswer):
-        server.source().read_range("rate($series[$window])", ["S1"], BEFORE, NOON)
 
 
 def test_places_of_a_query() -> None:

@@ -75,6 +75,12 @@ def published(chain: Chain) -> dict[str, str]:
     return {store: stores[store]["route"] for store in chain.stores}
 
 
+def all_pass(chain: Chain, capsys: pytest.CaptureFixture[str]) -> bool:
+    """Whether every gate does: sync tells of its lag a moment after it began, and figures are of the last minutes."""
+    chain.write_figures(errors=0)
+    return typed(chain, capsys, "release", "check")[0] == 0
+
+
 def test_two_stores_move_over_a_kill_and_come_back(chain: Chain, capsys: pytest.CaptureFixture[str]) -> None:
     """What a bug would cost: stores that stay closed after a crash of the controller, or sales that do not come back."""
     chain.write_figures(errors=0)
@@ -86,7 +92,7 @@ def test_two_stores_move_over_a_kill_and_come_back(chain: Chain, capsys: pytest.
     assert typed(chain, capsys, "release", "routes", "--publish")[0] == 0
     first, second = chain.stores
     with chain.shop.running(), chain.till() as till:
-        assert typed(chain, capsys, "release", "check")[0] == 0
+        until(lambda: all_pass(chain, capsys), PATIENCE_S)
         with till.writing(first), controller(chain) as process:  # a long sale: the fence is not acknowledged before it is over
             wait_for(chain, process, lambda: first in state_of(chain).on(Route.FENCED))
         assert set(published(chain).values()) == {"fenced"}

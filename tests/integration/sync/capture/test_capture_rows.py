@@ -11,7 +11,7 @@ import pytest
 from etl.sync.capture.marks import mark_in_step, mark_rows, marking
 from etl.sync.capture.rows import SYNCED_AT, UPDATED_AT, microseconds
 from etl.sync.capture.scan import scan_dirty, tables_with_rows
-from etl.sync.capture.sweep import count_dirty, sweep_dirty
+from etl.sync.capture.sweep import count_dirty_rows, sweep_dirty
 from etl.sync.capture.tail import SentImages, tail_pass
 from etl.sync.digest import digest, pack
 from etl.sync.model import KEY
@@ -86,7 +86,7 @@ def test_marks_and_what_belongs_to_them_are_undone_together(place: Place) -> Non
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert count_dirty(place.connection, place.schema, place.table) == 3
+    assert count_dirty_rows(place.connection, place.schema, place.table.name) == 3
 
 
 def test_a_second_write_of_the_same_microsecond_is_sent_again(place: Place) -> None:
@@ -141,9 +141,9 @@ def test_rows_that_were_sent_and_could_not_be_marked_are_not_sent_again(place: P
 
 def test_the_backlog_of_a_store_is_counted_and_of_all_where_rows_name_no_store(place: Place) -> None:
     place.execute("UPDATE line SET amount = 5")
-    assert count_dirty(place.connection, place.schema, place.table) == 3
-    assert count_dirty(place.connection, place.schema, place.table, "S1") == 2
-    assert count_dirty(place.connection, place.schema, place.table, "S9") == 0
+    assert count_dirty_rows(place.connection, place.schema, place.table.name) == 3
+    assert count_dirty_rows(place.connection, place.schema, place.table.name, "S1") == 2
+    assert count_dirty_rows(place.connection, place.schema, place.table.name, "S9") == 0
 
 
 def test_a_sweep_finds_what_has_an_old_time(place: Place) -> None:

@@ -13,7 +13,7 @@ from etl.mapping.sync_rules import SyncRules
 from etl.reconcile.plan import TablePlan
 from etl.settings import TargetSettings
 from etl.sync.capture.requirements import require_capturable, require_process
-from etl.sync.capture.sweep import count_dirty
+from etl.sync.capture.sweep import count_dirty_rows
 from etl.sync.plan import SyncTable
 from etl.target.bulk import BulkConnection
 from etl.target.columns import read_target_columns
@@ -89,7 +89,7 @@ def test_the_copy_is_the_table_after_kills_at_any_point(
     }
     report(writers, figures, seconds)
     assert verdict == {"missing": 0, "extra": 0, "stale": 0, "late": 0}, (seed, sorted(stale)[:5])
-    assert count_dirty(connection, schema, table) == 0
+    assert count_dirty_rows(connection, schema, table.name) == 0
     assert figures.kills > 0, "nothing was killed: the run shows less than it says"
     assert min(writers.changes.get(name, 0) for name in writers.kinds() if name != "rolled_back") > 0, writers.changes
 

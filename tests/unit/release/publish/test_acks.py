@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from etl.errors import ConfigurationError, RefusedError
-from migrations.release.acks import AckWatch, await_acknowledgement, forget_acks, read_acks, require_instances, waiting_for
+from migrations.release.acks import AckWatch, await_acknowledgement, forget_acks, read_acks, require_instances
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -36,13 +36,18 @@ class Steady:
         return self.now
 
 
+def waiting(folder: Path, now: datetime) -> tuple[str, ...]:
+    """Who is waited for at map 42."""
+    return tuple(ack.instance for ack in AckWatch(folder).look(42, now).waiting)
+
+
 def test_who_holds_an_older_map_is_waited_for(tmp_path: Path) -> None:
     say(tmp_path, "till-1", 41)
     say(tmp_path, "till-2", 42)
     say(tmp_path, "till-3", 43)
     say(tmp_path, "dead", 40, ago_s=36.0)
     say(tmp_path, "slow", 40, ago_s=34.0)
-    assert waiting_for(read_acks(tmp_path), 42, NOON) == ("slow", "till-1")
+    assert waiting(tmp_path, NOON) == ("slow", "till-1")
 
 
 def test_a_file_that_cannot_be_read_may_be_somebody_who_writes(tmp_path: Path) -> None:
@@ -50,8 +55,8 @@ def test_a_file_that_cannot_be_read_may_be_somebody_who_writes(tmp_path: Path) -
     say(tmp_path, "torn", 99)
     (tmp_path / "torn.json").write_text('{"format": 1, "seq')
     os.utime(tmp_path / "torn.json", (NOON.timestamp(), NOON.timestamp()))
-    assert waiting_for(read_acks(tmp_path), 42, NOON) == ("torn",)
-    assert waiting_for(read_acks(tmp_path), 42, NOON + timedelta(seconds=36)) == ()
+    assert waiting(tmp_path, NOON) == ("torn",)
+    assert waiting(tmp_path, NOON + timedelta(seconds=36)) == ()
 
 
 LIES: tuple[dict[str, object], ...] = (
@@ -68,13 +73,13 @@ LIES: tuple[dict[str, object], ...] = (
 def test_nonsense_in_an_acknowledgement_acknowledges_nothing(tmp_path: Path, lie: dict[str, object]) -> None:
     say(tmp_path, "till-1", 99)
     say(tmp_path, "till-1", 99, more=lie)
-    assert waiting_for(read_acks(tmp_path), 42, NOON) == ("till-1",)
+    assert waiting(tmp_path, NOON) == ("till-1",)
 
 
 def test_a_clock_that_is_behind_makes_nobody_gone(tmp_path: Path) -> None:
     """Its own time says that it is an hour old; the file's, that it has just been written."""
     say(tmp_path, "till-1", 41, ago_s=3_600.0, written_ago_s=1.0)
-    assert waiting_for(read_acks(tmp_path), 42, NOON) == ("till-1",)
+    assert waiting(tmp_path, NOON) == ("till-1",)
 
 
 def test_what_the_clocks_say_is_believed_only_after_silence(tmp_path: Path) -> None:
