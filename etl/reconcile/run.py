@@ -155,7 +155,7 @@ def open_merged(settings: Settings, connection: BulkConnection, folder: Path, lo
 @contextmanager
 def reading(source: Source, database: str) -> Iterator[ReadsArrow]:
     """A connection that reads one database at one instant, where the database allows it."""
-    with source.snapshot(database) as snapshot:
+    with source.snapshot(database, pooled=True) as snapshot:
         yield snapshot.session
 
 

@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Final, TypeVar
@@ -26,6 +26,10 @@ Row = tuple[Any, ...]
 
 _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 10.0
+_IDLE_S: Final = 60.0
+"""A bulk connection that was idle for longer is not used again: a firewall may have forgotten it, and say nothing."""
+
+_LET_GO: Final = "IF @@TRANCOUNT > 0 ROLLBACK TRAN; SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
 _SNAPSHOT_STATES: Final = "SELECT name, snapshot_isolation_state FROM sys.databases"
 
 
@@ -57,6 +61,7 @@ class Source:
         self.driver_name = driver_name
         self._progress = progress
         self._idle: list[PlainSession] = []
+        self._idle_bulk: list[_Idle] = []
         self._fast_works = False
         self._snapshot_states: dict[str, int] | None = None
         self._lock = threading.Lock()
@@ -97,37 +102,26 @@ class Source:
         Without a schema the fast driver gives its own types and the plain one guesses from the first batch: only for types where
         both agree. Connecting is retried; a failure in mid-stream is raised, since rows were given out already.
         """
-        session = self.retrying(lambda: self.open_bulk(database))
-        try:
+        with self._pooled(database) as session:
             yield from session.arrow_batches(sql, schema, batch_rows)
-        finally:
-            session.close()
 
     @contextmanager
-    def snapshot(self, database: str) -> Iterator[Snapshot]:
-        """A bulk connection to `database`: in SNAPSHOT isolation where the database allows it, else READ COMMITTED.
+    def snapshot(self, database: str, *, pooled: bool = False) -> Iterator[Snapshot]:
+        """A bulk connection to `database`: in SNAPSHOT isolation where the database allows it, else READ COMMITTED. `pooled`: one
+        that was used before, and is used again; for readers that are soon done.
 
         The instant is that of the first read. Nothing is locked under SNAPSHOT; the server keeps old row versions meanwhile.
         """
         consistent = self.allows_snapshot(database)
 
-        def begin() -> Session:
-            session = self.open_bulk(database)
-            try:
-                # The level has to be set before the transaction begins: error 3951 otherwise.
-                session.execute(f"SET TRANSACTION ISOLATION LEVEL {'SNAPSHOT' if consistent else 'READ COMMITTED'}")
-                if consistent:
-                    session.execute("BEGIN TRAN")
-            except BaseException:
-                session.close()
-                raise
-            return session
+        def begin(session: Session) -> None:
+            # The level has to be set before the transaction begins: error 3951 otherwise.
+            session.execute(f"SET TRANSACTION ISOLATION LEVEL {'SNAPSHOT' if consistent else 'READ COMMITTED'}")
+            if consistent:
+                session.execute("BEGIN TRAN")
 
-        session = self.retrying(begin)
-        try:
+        with self._pooled(database, begin, _LET_GO) if pooled else closing(self._begun(database, begin)) as session:
             yield Snapshot(session, consistent)
-        finally:
-            session.close()
 
     def allows_snapshot(self, database: str) -> bool:
         """Whether ALLOW_SNAPSHOT_ISOLATION is on; asked once."""
@@ -179,7 +173,8 @@ class Source:
         """Close the idle connections."""
         with self._lock:
             idle, self._idle = self._idle, []
-        for session in idle:
+            bulk, self._idle_bulk = self._idle_bulk, []
+        for session in [*idle, *(one.session for one in bulk)]:
             session.close()
 
     @contextmanager
@@ -200,6 +195,58 @@ class Source:
                 return
         session.close()
 
+    @contextmanager
+    def _pooled(
+        self, database: str | None, begin: Callable[[Session], None] = lambda session: None, end: str = ""
+    ) -> Iterator[Session]:
+        """A bulk connection to `database` on which `begin` was done, one used before where there is one: connecting takes longer
+        than most reads. Once `end` was executed it goes back to the pool; after an exception it is closed."""
+        session = self._idle_one(database, begin) or self._begun(database, begin)
+        try:
+            yield session
+        except BaseException:
+            session.close()
+            raise
+        with suppress(SourceError):  # what was wanted of it was done
+            if end:
+                session.execute(end)
+            with self._lock:
+                if len(self._idle_bulk) < self.settings.pool_size:
+                    self._idle_bulk.append(_Idle(database, session, time.monotonic()))
+                    return
+        session.close()
+
+    def _begun(self, database: str | None, begin: Callable[[Session], None]) -> Session:
+        """A new bulk connection on which `begin` was done."""
+
+        def open_one() -> Session:
+            session = self.open_bulk(database)
+            try:
+                begin(session)
+            except BaseException:
+                session.close()
+                raise
+            return session
+
+        return self.retrying(open_one)
+
+    def _idle_one(self, database: str | None, begin: Callable[[Session], None]) -> Session | None:
+        """A connection used before that still answers; those that do not are closed."""
+        while True:
+            with self._lock:
+                at = next((at for at, one in enumerate(self._idle_bulk) if one.database == database), None)
+                if at is None:
+                    return None
+                idle = self._idle_bulk.pop(at)
+            try:
+                if time.monotonic() - idle.since <= _IDLE_S:
+                    idle.session.query("SELECT 1")
+                    begin(idle.session)
+                    return idle.session
+            except SourceError:
+                pass
+            idle.session.close()
+
     def _explain(self, database: str | None, sql: str) -> ServerError:
         """Ask through pymssql, which gives numbers, why a statement failed. If it succeeds there, it was a passing failure; so it
         was where a COMMIT finds no transaction there: the one it was meant for went with its connection."""
@@ -213,6 +260,15 @@ class Source:
             if error.number != NO_TRANSACTION:
                 return error
         return describe(None, "", str(self.address))
+
+
+@dataclass(frozen=True)
+class _Idle:
+    """A bulk connection that waits for the next reader of its database, `since` (monotonic)."""
+
+    database: str | None
+    session: Session
+    since: float
 
 
 @contextmanager

@@ -135,7 +135,7 @@ def read_clocks(source: Source, plan: SyncPlan) -> Iterator[tuple[SourceTable, i
             seen.add(part.part.source)
             clock = clock_of(legacy, part, {})
             assert clock is not None, "way_of found it"
-            with source.snapshot(part.part.source.database) as snapshot:
+            with source.snapshot(part.part.source.database, pooled=True) as snapshot:
                 yield part.part.source, newest(snapshot.session, part, clock) or 0
 
 

@@ -73,7 +73,7 @@ def open_page(context: ReverseContext, table: SyncTable, bases: Mapping[str, Row
 
 def read_lookups_of(context: ReverseContext, inverse: PartInverse) -> Mapping[str, pl.DataFrame]:
     """The small tables beside a part."""
-    with context.source.snapshot(inverse.part.part.source.database) as snapshot:
+    with context.source.snapshot(inverse.part.part.source.database, pooled=True) as snapshot:
         return read_lookups(snapshot.session, inverse.part, LOOKUP_ROWS)
 
 

@@ -13,7 +13,7 @@ from etl.errors import SourceError, UsageError
 from etl.names import SourceTable
 from etl.settings import Settings, SourceSettings
 from etl.source.catalog import open_databases, read_catalog
-from etl.source.connect import open_source
+from etl.source.connect import Source, open_source
 from etl.source.errors import ServerError
 from etl.source.versions import changes_lost, read_versions, was_changed
 from tests.integration.source.legacy_tables import make_database, run_sql, with_driver
@@ -173,3 +173,30 @@ def test_a_connection_that_was_cut_is_replaced(shop: str, legacy: LegacyServer, 
         spid = source.scalar("SELECT @@SPID")
         run_sql(legacy, f"KILL {spid}")
         assert source.scalar("SELECT COUNT_BIG(*) FROM [src_shop].[dbo].[Kind]") == 1
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_short_readers_share_a_connection_which_keeps_nothing(
+    shop: str, legacy: LegacyServer, settings: SourceSettings, driver: str
+) -> None:
+    """A reader that left its snapshot to the next one would show it the past."""
+
+    def look(source: Source) -> tuple[int, int]:
+        with source.snapshot(shop, pooled=True) as snapshot:
+            rows = snapshot.session.query("SELECT COUNT_BIG(*) FROM dbo.Item")[0][0]
+            return snapshot.session.query("SELECT @@SPID")[0][0], rows
+
+    def stream(source: Source, what: str) -> int:
+        [batch] = source.arrow_batches(f"SELECT CONVERT(bigint, {what}) AS n FROM dbo.Item", database=shop)
+        found: int = batch["n"][0].as_py()
+        return found
+
+    with open_source(with_driver(changed(settings, retries=0), driver)) as source:
+        spid, rows = look(source)
+        run_sql(legacy, f"INSERT INTO src_shop.dbo.Item (KindId, Code) VALUES (1, 'pool-{driver}')")
+        assert look(source) == (spid, rows + 1)
+        assert stream(source, "@@SPID") == spid
+        assert stream(source, "COUNT_BIG(*)") == rows + 1
+        run_sql(legacy, f"KILL {spid}")
+        other, again = look(source)
+        assert (other != spid, again) == (True, rows + 1), "one that was cut while idle is replaced, without a retry"
