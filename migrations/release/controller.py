@@ -27,6 +27,7 @@ from migrations.release.events import (
     WindowJudged,
 )
 from migrations.release.gates.base import Answer
+from migrations.release.legal import moved_stores
 from migrations.release.metrics.base import Sample
 from migrations.release.model import FINAL, Phase, ReleaseState, Route, writes_to
 from migrations.release.plan import Plan
@@ -59,18 +60,14 @@ class Eyes:
     source_answers: Callable[[], bool] = lambda: True
 
 
-def moved_stores(state: ReleaseState) -> tuple[str, ...]:
-    """Stores of the release that write to TiDB: whose errors count."""
-    return tuple(sorted(name for name, one in state.stores.items() if one.wave is not None and one.route is Route.TIDB))
-
-
 class Watcher:
-    """Judges each minute and each window once, whoever judged the one before."""
+    """Judges each minute and each window once, whoever judged the one before. `since`: up to when something was seen, or from
+    when on it watches. `due`: the newest minute, with the stores that it is of, until the triggers have heeded it."""
 
     def __init__(self, log: EventLog, plan: Plan, eyes: Eyes) -> None:
         self.log, self.plan, self.eyes = log, plan, eyes
         self.since = eyes.now()
-        self.last: Judged | None = None
+        self.due: tuple[Judged, frozenset[str]] | None = None
 
     def look(self) -> None:
         """Whatever is due. Raises LeaseLost, ConfigurationError."""
@@ -81,6 +78,8 @@ class Watcher:
         if stores:
             self.judge_minute(stores)
             self.heed_triggers()
+        else:
+            self.since = self.eyes.now()  # nobody is blind to stores that have not moved
         state = self.log.state
         if state.phase is not Phase.ROLLING_BACK and state.wave is not None and state.wave not in state.promoted:
             self.judge_window(state, state.wave)
@@ -90,28 +89,28 @@ class Watcher:
         start = last_window(self.eyes.now() - timedelta(seconds=SETTLE_S), MINUTE.total_seconds()).start
         if start.isoformat() <= self.log.state.last_minute:
             return
-        self.last = judge_minute(self.eyes.minute(stores, start), self.plan.triggers)
-        self.log.append(MinuteJudged(start.isoformat(), self.last.verdict, self.last.figures))
+        judged = judge_minute(self.eyes.minute(stores, start), self.plan.triggers)
+        self.log.append(MinuteJudged(start.isoformat(), judged.verdict, judged.figures))
+        self.due = (judged, frozenset(stores))
+        if judged.seen:
+            self.since = max(self.since, start + MINUTE)
 
     def heed_triggers(self) -> None:
-        """Send the stores back, or pause, where a trigger says so. Each minute counts once."""
-        seen = [(self.last.start, self.last.seen)] if self.last else []
-        blind = blind_for(self.eyes.now(), self.since, seen)
-        if self.last and self.last.seen:
-            self.since = max(self.since, self.last.start)
+        """Send the stores back, or pause, where a trigger says so. A minute is heeded once, and never after a rollback: it was
+        judged of stores that are back, and says nothing of those that stayed."""
         state = self.log.state
-        decision = decide(self.last, state.bad_minutes, blind, self.plan.triggers)
-        if decision.action == "rollback" and state.phase in (Phase.RUNNING, Phase.PAUSED):
-            stores = moved_stores(state)
-            self.log.append(
-                RollbackBegun(stores, decision.why, f"trigger {decision.trigger}", self.last.figures if self.last else {})
-            )
+        stores = moved_stores(state)
+        judged = self.due[0] if self.due and self.due[1] <= set(stores) else None
+        decision = decide(judged, state.bad_minutes, blind_for(self.eyes.now(), self.since, []), self.plan.triggers)
+        if decision.action == "rollback" and stores and state.phase in (Phase.RUNNING, Phase.PAUSED):
+            self.log.append(RollbackBegun(stores, decision.why, f"trigger {decision.trigger}", judged.figures if judged else {}))
             self.eyes.tell("red", "rollback", decision.why, f"{len(stores)} stores go back.", "Watch: membershift release watch")
         elif decision.action == "pause" and state.phase is Phase.RUNNING:
             self.log.append(Paused(decision.why))
             self.eyes.tell(
                 "red", "blind", decision.why, "The release is paused.", "Bring the source of figures back, then resume."
             )
+        self.due = None
 
     def judge_window(self, state: ReleaseState, wave: int) -> None:
         """Of a wave that is wholly on TiDB: the newest window that is over and lies after its last switch."""
@@ -146,6 +145,8 @@ class Mover:
     def move(self) -> Act:
         """One act. Raises LeaseLost, ConfigurationError, and what publishing raises when it cannot be done at all."""
         state = self.log.refresh()
+        if state.phase is not Phase.ROLLING_BACK:
+            self.attempts, self.silent_since = 0, None  # they are of one rollback: the next one waits its own time for TiDB
         self.publish(state)
         self.act = act = next_act(state, self.situation(state))
         match act.kind:
@@ -155,10 +156,7 @@ class Mover:
                 self.log.append(Promoted(act.wave, "the gates"))
                 self.eyes.tell("blue", f"wave {act.wave + 1}", act.why, "The next wave may begin.", "Nothing.")
             case "rolled back":
-                self.log.append(RolledBack())
-                self.eyes.tell(
-                    "red", "rolled back", state.sick, "Every store is back.", "Find the cause: membershift release history"
-                )
+                self.end_rollback(state)
             case "switch":
                 self.begin_switch(act)
             case "carry on":
@@ -166,6 +164,14 @@ class Mover:
             case "wait":
                 pass
         return self.act
+
+    def end_rollback(self, state: ReleaseState) -> None:
+        """Stores that nobody sent back are watched on, while the release is paused."""
+        left = moved_stores(state)
+        self.log.append(RolledBack(left))
+        stay = f"The stores are back; {len(left)} stay on TiDB, watched on. The release is paused."
+        done = stay if left else "Every store is back."
+        self.eyes.tell("red", "rolled back", state.sick, done, "Find the cause: membershift release history")
 
     def begin_switch(self, act: Act) -> None:
         """Stores that go back are not held up by what is not ready, but for a server that is down; others wait until it is."""

@@ -72,7 +72,7 @@ def go_back(state: ReleaseState, situation: Situation) -> Act:
     """A batch of the stores that are still on TiDB; all at once where TiDB does not answer."""
     left = [store for store in state.going_back if writes_to(state.stores[store].route) != "legacy"]
     if not left:
-        return Act("rolled back", "every store is back")
+        return Act("rolled back", "the stores are back")
     if situation.rescue:
         return Act("switch", "TiDB does not answer", tuple(left), Route.LEGACY, rescue=True)
     batch = max(rules.batch for rules in situation.rules)

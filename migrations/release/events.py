@@ -172,9 +172,11 @@ class RollbackBegun(Event):
 
 @dataclass(frozen=True)
 class RolledBack(Event):
-    """All stores that were to go back take their writes on the legacy side again."""
+    """All stores that were to go back take their writes on the legacy side again. `left`: stores of the release that stay on
+    TiDB; while there are any the release is paused, so that they are watched on."""
 
     kind: ClassVar[str] = "rolled_back"
+    left: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -216,7 +218,7 @@ def revived(name: str, value: Any) -> Any:
     """A field as the event has it: JSON knows neither tuples nor routes."""
     if name == "waves":
         return tuple(tuple(wave) for wave in value)
-    if name == "stores":
+    if name in ("stores", "left"):
         return tuple(value)
     if name == "routes":
         return {store: Route(route) for store, route in value.items()}

@@ -42,7 +42,8 @@ class Ended:
 def roll_back(
     settings: Settings, plan: Plan, stores: Sequence[str], reason: str, progress: Progress, end: threading.Event | None = None
 ) -> Ended:
-    """Send stores back (none named: all that have moved). A controller that runs does it; where none runs, this process does.
+    """Send stores back (none named: all that have moved). A controller that runs does it; where none runs, this process does,
+    and ends when they are back: it does not watch those that stay.
 
     Raises RefusedError where there is nothing to bring back, UsageError for a store that the release does not have.
     """
@@ -51,13 +52,17 @@ def roll_back(
         named = begin_rollback(log, tuple(stores), reason, person)
         holder = None
         try:
-            request = RunRequest(holder_here(), end or threading.Event(), changed_plan=True)
+            request = RunRequest(holder_here(), end or threading.Event(), changed_plan=True, done=are_back)
             run_release(settings, plan, request, progress)
         except LeaseLost:
             holder = log.holder()
         state = log.refresh()
-        done = state.phase is not Phase.ROLLING_BACK
-        return Ended("rollback", state, named, done, holder, moved_of(state), time.monotonic() - began)
+        return Ended("rollback", state, named, are_back(state), holder, moved_of(state), time.monotonic() - began)
+
+
+def are_back(state: ReleaseState) -> bool:
+    """Whether no store is on its way back."""
+    return state.phase is not Phase.ROLLING_BACK
 
 
 def begin_rollback(log: EventLog, stores: tuple[str, ...], reason: str, by: str) -> tuple[str, ...]:

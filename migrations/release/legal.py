@@ -178,7 +178,14 @@ def check_rollback(state: ReleaseState, event: RollbackBegun) -> str:
 def check_rolled_back(state: ReleaseState, event: RolledBack) -> str:
     """None of the stores that go back is left on TiDB, or between."""
     left = [store for store in state.going_back if writes_to(state.stores[store].route) != "legacy"]
-    return f"store {min(left)} is still on {state.stores[min(left)].route}" if left else ""
+    if left:
+        return f"store {min(left)} is still on {state.stores[min(left)].route}"
+    return "it names other stores than those that are left on TiDB" if event.left and event.left != moved_stores(state) else ""
+
+
+def moved_stores(state: ReleaseState) -> tuple[str, ...]:
+    """Stores of the release that write to TiDB and can come back: whose errors count."""
+    return tuple(store for store in state.on(Route.TIDB) if state.stores[store].wave is not None)
 
 
 def check_aborted(state: ReleaseState, event: Aborted) -> str:

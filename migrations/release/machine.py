@@ -99,12 +99,13 @@ def fail_switch(state: ReleaseState, event: SwitchFailed) -> ReleaseState:
 
 
 def end_rollback(state: ReleaseState, event: RolledBack) -> ReleaseState:
-    """The first wave that has a store on the legacy side is the next one, when the release is started again."""
+    """The first wave that has a store on the legacy side is the next one, when the release goes on. With stores left on TiDB it
+    is paused: one that is over would not be watched."""
     waves = [wave for wave, stores in enumerate(state.waves) if any(is_legacy(state, store) for store in stores)]
     first = min(waves, default=0)
     return replace(
         state,
-        phase=Phase.ROLLED_BACK,
+        phase=Phase.PAUSED if event.left else Phase.ROLLED_BACK,
         wave=first - 1 if first else None,
         promoted=frozenset(wave for wave in state.promoted if wave < first),
         going_back=(),
@@ -149,7 +150,7 @@ EFFECTS: Final[Mapping[type[Event], Callable[[ReleaseState, Any], ReleaseState]]
     Planned: plan,
     Started: lambda state, event: replace(state, phase=Phase.RUNNING, sick=""),
     Paused: lambda state, event: replace(state, phase=Phase.PAUSED),
-    Resumed: lambda state, event: replace(state, phase=Phase.RUNNING),
+    Resumed: lambda state, event: replace(state, phase=Phase.RUNNING, sick=""),
     WaveBegun: lambda state, event: replace(state, wave=event.wave, passes=0),
     SwitchBegun: begin_switch,
     Routed: route,

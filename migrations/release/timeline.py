@@ -278,8 +278,10 @@ def gather(draft: Draft, before: ReleaseState, after: ReleaseState, event: Event
         case RollbackBegun(stores, reason, by, evidence):
             end_pause(draft, at)
             draft.rollbacks.append(RollbackTook(at, stores, reason, by, evidence))
-        case RolledBack():
-            draft.ended_at = at
+        case RolledBack(left):
+            draft.ended_at = at if not left else None
+            if left:
+                draft.pauses.append(PauseTook(at, draft.rollbacks[-1].reason))
             draft.rollbacks[-1] = replace(draft.rollbacks[-1], ended_at=at)
             draft.waves = [one if one.promoted_at or one.ended_at else replace(one, ended_at=at) for one in draft.waves]
         case WindowJudged(window, verdict, found):

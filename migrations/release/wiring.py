@@ -46,12 +46,14 @@ TIDY_S: Final = 3_600.0
 @dataclass(frozen=True)
 class RunRequest:
     """`holder`: who carries the release out, for others to see. `end`: set by a signal; a switch under way is finished first.
-    `changed_plan`: go on although release.toml is not what was planned. `seen`: told of the state after every act."""
+    `changed_plan`: go on although release.toml is not what was planned. `seen`: told of the state after every act. `done`: in
+    which state it ends by itself."""
 
     holder: str
     end: threading.Event = field(default_factory=threading.Event)
     changed_plan: bool = False
     seen: Callable[[ReleaseState, Act], None] = lambda state, act: None
+    done: Callable[[ReleaseState], bool] = is_over
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ class Moves:
 
 
 def both_loops(watcher: Watcher, mover: Mover, desk: Desk, request: RunRequest) -> ReleaseState:
-    """Until the release is over, a signal, or another process has taken over (raises LeaseLost)."""
+    """Until `request.done`, a signal, or another process has taken over (raises LeaseLost)."""
     stop, lost = threading.Event(), list[OpsError]()
 
     def failed(error: OpsError) -> None:
@@ -181,7 +183,7 @@ def both_loops(watcher: Watcher, mover: Mover, desk: Desk, request: RunRequest) 
             while not request.end.is_set() and not lost:
                 failing = not move_once(mover, desk, failing=failing)
                 request.seen(mover.log.state, mover.act)
-                if is_over(mover.log.refresh()):
+                if request.done(mover.log.refresh()):
                     break
                 if watch.done():
                     watch.result()

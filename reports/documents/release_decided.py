@@ -106,9 +106,11 @@ def ended_steps(ended: Ended, lang: str) -> tuple[str, ...]:
         return (tr(lang, "See how far it is: `membershift release status`."),)
     steps = [tr(lang, "Find the cause: `membershift release history`, `membershift alerts list`.")]
     if ended.left:
-        steps.append(
-            tr(lang, "The other stores are not watched before it is started again: `release start`, then `release run`.")
-        )
+        watched = tr(lang, "The other stores stay on TiDB and are watched on.")
+        unwatched = tr(lang, "The other stores stay on TiDB, and nobody watches them: `membershift release run`.")
+        steps.append(unwatched if ended.holder is None else watched)
+    if ended.state.phase is Phase.PAUSED:
+        return (*steps, tr(lang, "The release is paused: `membershift release resume` moves the stores once more."))
     return (*steps, tr(lang, "Then start again, `membershift release start`, or give up, `membershift release abort`."))
 
 

@@ -45,6 +45,9 @@ def verdict_of(status: ReleaseStatus, lang: str) -> Verdict:
         return Verdict("bad", text)
     if state.phase is Phase.RUNNING and status.holder is None:
         return Verdict("warn", tr(lang, "Release {release} is {phase}, and no controller runs.", **values))
+    if state.phase is Phase.PAUSED and state.sick:
+        text = tr(lang, "Stores of release {release} went back: {why}", why=told(lang, state.sick), release=state.release)
+        return Verdict("warn", text)
     resting = state.phase in (Phase.PAUSED, Phase.PLANNED)
     return Verdict("warn" if resting else "ok", tr(lang, "Release {release} is {phase}.", **values))
 
@@ -122,9 +125,9 @@ def next_steps(status: ReleaseStatus, lang: str) -> tuple[str, ...]:
         return (*steps, tr(lang, "Plan one: `membershift release plan --execute`."))
     if state.phase in (Phase.RUNNING, Phase.PAUSED, Phase.ROLLING_BACK) and status.holder is None:
         steps.append(tr(lang, "Go on where it stopped; doing so is safe: `membershift release run`."))
-    if state.phase is Phase.ROLLED_BACK:
+    if state.phase is Phase.ROLLED_BACK or state.sick:
         steps.append(tr(lang, "Find the cause: `membershift release history`, `membershift alerts list`."))
-        if status.unwatched:
+        if status.unwatched or state.phase is Phase.PAUSED:
             steps.append(tr(lang, "Bring the other stores back too: `membershift release rollback`."))
     if state.phase is Phase.PAUSED:
         steps.append(tr(lang, "Once the cause is gone: `membershift release resume`."))

@@ -48,6 +48,6 @@ def act_text(act: Act, lang: str) -> str:
         case "promote":
             return tr(lang, "promote wave {wave}", wave=act.wave + 1)
         case "rolled back":
-            return tr(lang, "note that every store is back")
+            return tr(lang, "note that the stores are back")
         case _:
             return tr(lang, "wait: {why}", why=why)

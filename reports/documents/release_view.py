@@ -97,6 +97,8 @@ def view_verdict(view: ReleaseView, lang: str) -> Verdict:
     red = sum(one.alert.level == "red" for one in view.alerts)
     if red and view.phase is Phase.RUNNING:
         return Verdict("bad", tr(lang, "{phase}, red alerts open: {count}", phase=phase, count=red))
+    if view.phase is Phase.PAUSED and view.sick:
+        return Verdict("warn", tr(lang, "{phase}: {why}", phase=phase, why=told(lang, view.sick)))
     return Verdict(CALM[view.phase], phase)
 
 

@@ -202,6 +202,13 @@ def tell_rollback(event: RollbackBegun, lang: str) -> str:
 
 
 def tell_planned(event: Planned, lang: str) -> str:
+def tell_back(event: RolledBack, lang: str) -> str:
+    """All of them, or those that were to go back."""
+    if not event.left:
+        return tr(lang, "every store is back")
+    return tr(lang, "the stores are back; {stores} stay on TiDB, watched on: paused", stores=store_names(event.left, lang))
+
+
     """A new release."""
     stores = sum(len(wave) for wave in event.waves)
     return tr(lang, "planned: {waves} waves with {stores} stores", waves=len(event.waves), stores=f"{stores:,}")
@@ -235,7 +242,7 @@ TELL: Final[Mapping[type[Event], Callable[[Any, str], str]]] = {
         lang, "wave {wave} is through, says {by}", wave=event.wave + 1, by=by_whom(lang, event.by) or tr(lang, "somebody")
     ),
     RollbackBegun: tell_rollback,
-    RolledBack: lambda event, lang: tr(lang, "every store is back"),
+    RolledBack: tell_back,
     Aborted: lambda event, lang: joined(lang, tr(lang, "given up"), event.reason),
     Completed: lambda event, lang: tr(lang, "completed: there is no way back"),
 }
