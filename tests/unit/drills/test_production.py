@@ -26,6 +26,7 @@ from migrations.release.events import (
     SwitchDone,
     WaveBegun,
 )  # fmt: skip
+from migrations.release.legal import moved_stores
 from migrations.release.model import ROUTING, Phase, Route
 from migrations.release.plan import Plan
 
@@ -65,12 +66,12 @@ def switch(log: EventLog, stores: tuple[str, ...], to: Route) -> None:
 
 
 def control(log: EventLog, end: threading.Event) -> None:
-    """What a controller does: back, over, and again once it is started."""
+    """What a controller does: back, paused while others stay, and again once it goes on."""
     while not end.is_set():
         state = log.refresh()
         if state.phase is Phase.ROLLING_BACK:
             switch(log, state.going_back, Route.LEGACY)
-            log.append(RolledBack())
+            log.append(RolledBack(moved_stores(log.state)))
         elif state.phase is Phase.RUNNING and (away := tuple(store for store in STORES if store in state.on(Route.LEGACY))):
             if state.wave is None:
                 log.append(WaveBegun(0))
