@@ -87,7 +87,8 @@ def force(
 ) -> None:
     """Overrule a gate for the rest of the release. It counts as passed, keeps its verdict, and is shown for ever after.
 
-    `windows` and `bake` stand for what `release promote` asks for beside the gates: windows passed in a row, and time.
+    `windows` and `bake` stand for what a wave proves beside the gates: windows passed in a row, and time. Overruling them lets
+    a person promote with `release promote`; nothing is promoted by itself for it.
 
     Example: membershift release force training --reason "the list of staff comes on Monday"
     """

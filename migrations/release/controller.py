@@ -237,7 +237,15 @@ class Mover:
 
 def rules_of(plan: Plan, waves: int) -> tuple[WaveRules, ...]:
     """The pace of each wave that was planned."""
-    return tuple(WaveRules(wave.batch, wave.shadow_s, wave.bake_s, wave.approvals, wave.by_itself) for wave in plan.waves[:waves])
+    return tuple(
+        WaveRules(wave.batch, wave.shadow_s, wave.bake_s, needed_approvals(plan, number), wave.by_itself, plan.roles.approver)
+        for number, wave in enumerate(plan.waves[:waves])
+    )
+
+
+def needed_approvals(plan: Plan, wave: int) -> int:
+    """People who have to agree before a wave (from 0) begins; nobody where the plan leaves that gate out."""
+    return plan.waves[wave].approvals if plan.gates_of(wave).approvals.enabled else 0
 
 
 def keep_watching(watcher: Watcher, end: threading.Event, failed: Callable[[OpsError], None]) -> None:

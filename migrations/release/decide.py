@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -13,14 +13,15 @@ from migrations.release.model import FINAL, Phase, ReleaseState, Route, writes_t
 @dataclass(frozen=True)
 class WaveRules:
     """Of one wave. `batch`: stores that are closed together; `shadow_s`: how long reads are compared first; `bake_s`: how long it
-    has to run before the next one; `approvals`: how many people have to agree before it begins; `by_itself`: whether it is
-    promoted without anybody saying so."""
+    has to run before the next one; `approvals`: how many people have to agree before it begins; `approvers`: whose approvals
+    count, nobody named: everybody's; `by_itself`: whether it is promoted without anybody saying so."""
 
     batch: int = 10
     shadow_s: float = 0.0
     bake_s: float = 600.0
     approvals: int = 0
     by_itself: bool = True
+    approvers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,11 @@ class Act:
     rescue: bool = False
     until: datetime | None = None
 
+
+WINDOWS: Final = "windows"
+BAKE: Final = "bake"
+"""What a wave has to prove beside its gates; overruled by these names."""
+BY_HAND: Final = "; overruled, which counts for a person only: membershift release promote"
 
 ENDED: Final = FINAL | {Phase.PLANNED, Phase.ROLLED_BACK}
 
@@ -84,11 +90,21 @@ def begin_wave(state: ReleaseState, situation: Situation) -> Act:
     wave = 0 if state.wave is None else state.wave + 1
     if wave >= len(state.waves):
         return Act("wait", "every wave is through: membershift release complete")
-    missing = situation.rules[wave].approvals - len(state.approvals.get(wave, ()))
-    if missing > 0:
+    missing = situation.rules[wave].approvals - len(approved_by(state, wave, situation.rules[wave].approvers))
+    if missing > 0 and not is_forced(state, "approvals"):
         return Act("wait", f"wave {wave + 1} needs {missing} more approvals: membershift release approve")
     closed = not_yet(situation)
     return closed or Act("begin wave", f"wave {wave + 1}", wave=wave)
+
+
+def approved_by(state: ReleaseState, wave: int, approvers: Sequence[str]) -> tuple[str, ...]:
+    """People whose approval of a wave counts: who is no approver any more, or never was, agrees to nothing."""
+    return tuple(by for by in state.approvals.get(wave, ()) if not approvers or by in approvers)
+
+
+def is_forced(state: ReleaseState, gate: str) -> bool:
+    """Whether somebody overruled it, for the rest of the release."""
+    return any(name == gate for name, _, _ in state.forced)
 
 
 def move_wave(state: ReleaseState, situation: Situation, wave: int) -> Act:
@@ -111,14 +127,14 @@ def move_wave(state: ReleaseState, situation: Situation, wave: int) -> Act:
 
 
 def prove(state: ReleaseState, situation: Situation, wave: int, rules: WaveRules) -> Act:
-    """Long enough, and with the gates passed often enough in a row."""
+    """Long enough, and with the gates passed often enough in a row. Overruling time or windows lets a person promote, who looks
+    at the gates of that moment; nothing is promoted by itself because somebody overruled it, in this wave or an earlier one."""
     baking = wait_for(situation, rules.bake_s, "the wave is watched")
     if baking:
-        return baking
+        return replace(baking, why=f"{baking.why}{BY_HAND}") if is_forced(state, BAKE) else baking
     if state.passes < situation.passes:
-        return Act(
-            "wait", f"the gates have passed {state.passes} of {situation.passes} windows in a row: membershift release check"
-        )
+        passed = f"the gates have passed {state.passes} of {situation.passes} windows in a row"
+        return Act("wait", f"{passed}{BY_HAND}" if is_forced(state, WINDOWS) else f"{passed}: membershift release check")
     if not rules.by_itself:
         return Act("wait", f"wave {wave + 1} waits for somebody: membershift release promote")
     return Act("promote", f"wave {wave + 1} has passed", wave=wave)

@@ -10,6 +10,7 @@ from typing import Final
 
 from etl.errors import RefusedError, UsageError
 from etl.settings import Settings
+from migrations.release.decide import BAKE, WINDOWS, is_forced
 from migrations.release.event_log import EventLog, open_event_log
 from migrations.release.events import Approved, Forced, Paused, Promoted, Resumed, SwitchDone, WaveBegun
 from migrations.release.gates.base import GATES, Answer
@@ -20,8 +21,6 @@ from migrations.release.model import FINAL, ReleaseState
 from migrations.release.plan import Plan
 from migrations.release.who import require_role
 
-WINDOWS: Final = "windows"
-BAKE: Final = "bake"
 FORCEABLE: Final = (*GATES, WINDOWS, BAKE)
 """Gates, and what a wave has to prove beside them."""
 
@@ -82,7 +81,8 @@ def refuse_no_such_wave(state: ReleaseState, wave: int) -> None:
 
 
 def force_gate(settings: Settings, plan: Plan, gate: str, reason: str) -> Decided:
-    """Overrule a gate for the rest of the release, shown for ever after. Raises RefusedError, UsageError, IllegalEvent."""
+    """Overrule a gate for every wave that is left of the release, shown for ever after; `bake` and `windows` for `release
+    promote` only. Raises RefusedError, UsageError, IllegalEvent."""
     if gate not in FORCEABLE:
         raise UsageError(f"There is no gate {gate!r}.", f"There are: {', '.join(FORCEABLE)}.")
     if not reason.strip():
@@ -121,14 +121,13 @@ def promote_wave(settings: Settings, plan: Plan) -> Decided:
 def what_is_missing(settings: Settings, plan: Plan, log: EventLog, wave: int, now: datetime) -> list[str]:
     """Stores, time, windows and gates that a wave still lacks."""
     state = log.state
-    forced = {gate for gate, _, _ in state.forced}
     if not state.moved_in(wave):
         return ["not all of its stores are on TiDB"]
     missing = []
     left_s = bake_left_s(plan, log, wave, now)
-    if left_s > 0 and BAKE not in forced:
+    if left_s > 0 and not is_forced(state, BAKE):
         missing.append(f"{BAKE}: it is watched for {left_s:.0f} s more")
-    if state.passes < plan.promotion.windows and WINDOWS not in forced:
+    if state.passes < plan.promotion.windows and not is_forced(state, WINDOWS):
         missing.append(f"{WINDOWS}: {state.passes} of {plan.promotion.windows} passed in a row")
     answers = check_gates(plan, wave, open_sources(plan, settings), state, now)
     return missing + [say_missing(answer) for answer in answers if not answer.passed]

@@ -142,7 +142,7 @@ class Approved(Event):
 
 @dataclass(frozen=True)
 class Forced(Event):
-    """Somebody overrules a gate."""
+    """Somebody overrules a gate, or `bake` or `windows`, for the rest of the release: for every wave that is left."""
 
     kind: ClassVar[str] = "forced"
     gate: str

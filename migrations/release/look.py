@@ -13,8 +13,8 @@ from typing import Final
 from etl.errors import ConfigurationError, RefusedError, UsageError
 from etl.settings import Settings
 from migrations.release.acks import Ack, read_acks
-from migrations.release.controller import rules_of
-from migrations.release.decide import Act, Situation, next_act
+from migrations.release.controller import needed_approvals, rules_of
+from migrations.release.decide import Act, Situation, approved_by, next_act
 from migrations.release.event_log import EventLog, Logged, open_event_log
 from migrations.release.events import MinuteJudged, Paused, SwitchDone, SwitchFailed, WaveBegun, WindowJudged
 from migrations.release.gates.base import Answer
@@ -128,8 +128,8 @@ def wave_standing(state: ReleaseState, plan: Plan | None, number: int) -> WaveSt
         plan.waves[number].name if plan is not None else str(number + 1),
         stores,
         routes,
-        len(state.approvals.get(number, ())),
-        plan.waves[number].approvals if plan is not None else 0,
+        len(approved_by(state, number, plan.roles.approver if plan is not None else ())),
+        needed_approvals(plan, number) if plan is not None else 0,
         state.wave == number and number not in state.promoted,
         number in state.promoted,
     )

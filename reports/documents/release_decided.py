@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from migrations.release.decide import BAKE, WINDOWS
 from migrations.release.decisions import Decided
 from migrations.release.going_back import Ended
 from migrations.release.model import Phase
@@ -41,7 +42,11 @@ def decided_text(decided: Decided, lang: str) -> str:
         case "promoted":
             return tr(lang, "Wave {wave} is through.", wave=wave)
         case _:
-            return tr(lang, "Gate {gate} is overruled. Every report says so from now on.", gate=decided.about)
+            return tr(
+                lang,
+                "Gate {gate} is overruled for the rest of the release. Every report says so from now on.",
+                gate=decided.about,
+            )
 
 
 def decided_steps(decided: Decided, lang: str) -> tuple[str, ...]:
@@ -52,6 +57,8 @@ def decided_steps(decided: Decided, lang: str) -> tuple[str, ...]:
         return (tr(lang, "Every wave is through. Without a way back from then on: `membershift release complete`."),)
     if decided.what == "paused":
         return (tr(lang, "Go on with `membershift release resume`, or bring the stores back: `membershift release rollback`."),)
+    if decided.what == "forced" and decided.about in (BAKE, WINDOWS):
+        return (tr(lang, "It counts for a person only, nothing is promoted by itself for it: `membershift release promote`."),)
     if state.phase is Phase.PLANNED:
         return (tr(lang, "Start it: `membershift release start`."),)
     if decided.holder is None:

@@ -96,6 +96,7 @@ def decisions(lang: str) -> Iterator[Document]:
     """Each decision, with and without a controller, before the start and at the end."""
     for what in ("paused", "resumed", "approved", "promoted", "forced"):
         decided = Decided(what, "li", STATE, None, 0, "lag")
+        yield release_decided.decided_document(replace(decided, about="bake"), lang)
         for state in (STATE, replace(STATE, phase=Phase.PLANNED), replace(STATE, promoted=frozenset({0, 1}))):
             yield release_decided.decided_document(replace(decided, state=state), lang)
         yield release_decided.decided_document(replace(decided, holder="li"), lang)
