@@ -89,6 +89,8 @@ class Result(Protocol):
     @property
     def closed_s(self) -> float: ...
     @property
+    def silent_s(self) -> float: ...
+    @property
     def refused(self) -> int: ...
     @property
     def seconds(self) -> float: ...
@@ -174,6 +176,8 @@ def verdict_of(result: Result, lang: str) -> Verdict:
                 differing=proof.differing,
             ),
         )
+    if answered.how == "sold nothing":
+        return Verdict("bad", tr(lang, "Nothing was lost, but stores that were to sell on sold nothing.", **values))
     if answered.how != result.expected:
         return Verdict("bad", tr(lang, "Nothing was lost, but stores went where they should not have gone.", **values))
     if answered.how == "held":
@@ -193,7 +197,8 @@ def verdict_table(result: Result, lang: str) -> Table:
     rows: list[tuple[object, ...]] = [
         ("ok", tr(lang, "Detected in"), detected, told(lang, tr(lang, answered.saw))),
         (mark(answered.how == result.expected), did, f"{answered.answered_s:.1f} s", ""),
-        ("ok", tr(lang, "Stores closed for at most"), f"{result.closed_s:.1f} s", ""),
+        ("ok", tr(lang, "Stores closed for at most"), f"{result.closed_s:.1f} s", tr(lang, "by the release, each switch")),
+        ("ok", tr(lang, "Nothing sold for at most"), f"{result.silent_s:.1f} s", tr(lang, "at all stores that had moved")),
         ("ok", tr(lang, "Sales acknowledged"), proof.sales, tr(lang, "of {count} transactions", count=proof.acknowledged)),
         (mark(not proof.lost), tr(lang, "Sales lost"), proof.lost, ""),
         (mark(not proof.doubled), tr(lang, "Sales doubled"), proof.doubled, ""),

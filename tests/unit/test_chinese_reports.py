@@ -283,7 +283,7 @@ def drills() -> Iterator[Document]:
         ):
             answered = Answered("held" if how == "held" else "rolled back", 9.0, seen, "")
             done = DrillResult(
-                one.name, one.what, one.expect, 6, answered, found, 5.0, 1, 99.0, "TiDB 8.5", story, (("drain", 2.0),)
+                one.name, one.what, one.expect, 6, answered, found, 5.0, 6.0, 1, 99.0, "TiDB 8.5", story, (("drain", 2.0),)
             )
             yield drill.drill_document(done, "zh")
     yield drill.returned_document(Returned(("S1",), 5.0, 6.0, 4.0), "zh")

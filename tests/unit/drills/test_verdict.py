@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,8 +14,9 @@ from etl.errors import ConfigurationError, UsageError
 from fixtures.drills.faults import DRILLS
 from fixtures.drills.model import Answered, DrillRequest, DrillResult, Told
 from fixtures.drills.run import run_drill
-from fixtures.drills.verdict import last_switch, longest_closed, proof_of
+from fixtures.drills.verdict import count_since, last_switch, longest_closed, longest_silence, proof_of
 from fixtures.storefront.figures import Figures
+from fixtures.storefront.journal import Journal
 from fixtures.storefront.judge import Verdict
 from fixtures.storefront.verdicts import Deviation
 from migrations.release.event_log import Logged
@@ -31,7 +33,8 @@ def result(**changes: Any) -> DrillResult:
     """A drill that went well."""
     good = DrillResult(
         drill="rollback", what=DRILLS["rollback"].what, expected="rolled back", stores=6,
-        answered=Answered("rolled back", 4.2), proof=CLEAN, closed_s=1.5, refused=3, seconds=30.0, target="8.0.11-TiDB",
+        answered=Answered("rolled back", 4.2), proof=CLEAN, closed_s=1.5, silent_s=2.5, refused=3, seconds=30.0,
+        target="8.0.11-TiDB",
         story=(Told(1.0, "{count} stores were ordered back", {"count": 6}),),
         steps=(("fence", 0.1), ("drain", 2.0)),
     )  # fmt: skip
@@ -85,6 +88,28 @@ def test_closed_is_from_a_fence_to_the_map_after_it() -> None:
     assert longest_closed(logged) == 7.0
 
 
+def test_nothing_sold_is_between_two_sales_of_the_stores_that_moved(tmp_path: Path) -> None:
+    """A rescue closes no store, and a drill that looked at closed stores alone would call an outage of minutes a second. Stores
+    that had not moved sell on meanwhile, and a commit that was never answered is no sale."""
+    journal = Journal(tmp_path, "till")
+    sold = [(1, "S1", "done"), (3, "S2", "done"), (4, "S9", "done"), (5, "S1", "unknown"), (9, "S1", "done")]
+    for at, store, outcome in sold:
+        entry = {"side": "tidb", "store": store, "action": "sale", "outcome": outcome, "begun": 0, "effects": []}
+        with journal.path.open("a") as file:
+            file.write(json.dumps(entry | {"ended": NOON.timestamp() + at}) + "\n")
+    ended = NOON + timedelta(seconds=11)
+    assert longest_silence(tmp_path, {"S1", "S2"}, NOON, ended) == 6.0
+    assert longest_silence(tmp_path, {"S3"}, NOON, ended) == 11.0
+    assert count_since(tmp_path, {"S1", "S2"}, NOON + timedelta(seconds=2)) == 2
+
+
+def test_stores_that_sold_nothing_fail_the_drill() -> None:
+    """Nothing is lost where nothing is sold: closing every store for a quarter of an hour is no way to pass."""
+    stood = result(answered=Answered("sold nothing", 4.2))
+    assert not stood.passed
+    assert drill_document(stood, "en").verdict.status == "bad"
+
+
 def test_the_steps_are_those_of_the_last_switch() -> None:
     """Somebody looks there for what took so long."""
     events: list[tuple[float, Event]] = [
@@ -111,12 +136,13 @@ def test_figures_are_those_that_a_release_reads(tmp_path: Path) -> None:
     assert sample.at == NOON + timedelta(minutes=1)
 
 
-@pytest.mark.parametrize("shown", ["rolled back", "held", "lost"])
+@pytest.mark.parametrize("shown", ["rolled back", "held", "sold nothing", "lost"])
 def test_a_verdict_in_chinese(shown: str) -> None:
     """The people who approve read it in their language."""
     one = {
         "rolled back": result(),
         "held": result(expected="held", answered=Answered("held", 90.0, 90.0, "nothing was seen")),
+        "sold nothing": result(answered=Answered("sold nothing", 90.0)),
         "lost": result(proof=replace(CLEAN, lost=2, wrong={"points_wrong": 1})),
     }[shown]
     document = drill_document(one, "zh")
