@@ -70,7 +70,8 @@ def abort(context: typer.Context, reason: Reason, plan_file: PlanFile = None, ht
 def complete(context: typer.Context, plan_file: PlanFile = None, html: Html = None, as_json: Json = False) -> None:
     """Leave every store of the release on TiDB for good: there is no way back from then on.
 
-    Refused before every wave is through, and while conflicts or dead letters of sync are open.
+    A controller that runs does it and ends; where none runs, this command does it itself. Refused before every wave is through,
+    and while conflicts or dead letters of sync are open.
 
     Example: membershift release complete
     """
@@ -102,5 +103,6 @@ def told(context: typer.Context, ended: Ended, html: Path | None, *, as_json: bo
         "seconds": ended.seconds,
     }
     show(ended_document(ended, lang_of(context)), result, as_json=as_json, html=html)
-    if ended.state.phase is Phase.ROLLING_BACK and ended.holder is None:
+    undone = ended.what == "complete" and not ended.carried_out
+    if undone or (ended.state.phase is Phase.ROLLING_BACK and ended.holder is None):
         raise typer.Exit(int(ExitCode.DIFFERENCES))

@@ -16,6 +16,7 @@ from migrations.release.alerts.settings import Level
 from migrations.release.decide import Act, Situation, WaveRules, next_act
 from migrations.release.event_log import EventLog, LeaseLost
 from migrations.release.events import (
+    Completed,
     MinuteJudged,
     Paused,
     Promoted,
@@ -155,6 +156,9 @@ class Mover:
             case "promote":
                 self.log.append(Promoted(act.wave, "the gates"))
                 self.eyes.tell("blue", f"wave {act.wave + 1}", act.why, "The next wave may begin.", "Nothing.")
+            case "complete":
+                self.log.append(Completed())
+                self.eyes.tell("blue", "completed", act.why, "There is no way back from now on.", "Nothing.")
             case "rolled back":
                 self.end_rollback(state)
             case "switch":
@@ -174,8 +178,9 @@ class Mover:
         self.eyes.tell("red", "rolled back", state.sick, done, "Find the cause: membershift release history")
 
     def begin_switch(self, act: Act) -> None:
-        """Stores that go back are not held up by what is not ready, but for a server that is down; others wait until it is."""
-        why = self.no_way_back(act) if act.to is Route.LEGACY else self.not_ready()
+        """Stores that go back are not held up by what is not ready, but for a server that is down; others wait until it is.
+        Nobody is closed to be complete."""
+        why = self.no_way_back(act) if act.to is Route.LEGACY else "" if act.to is Route.COMPLETE else self.not_ready()
         if why and why != self.told_not_ready:
             self.eyes.tell("red", "not ready", why, "No store was closed; it begins by itself once this is over.", why)
         self.told_not_ready = why
@@ -222,6 +227,7 @@ class Mover:
             self.plan.promotion.windows,
             rules_of(self.plan, len(state.waves)),
             rescue=state.phase is Phase.ROLLING_BACK and self.must_rescue(now),
+            completing=len(state.promoted) == len(state.waves) and self.log.is_to_complete(),
         )
 
     def must_rescue(self, now: datetime) -> bool:

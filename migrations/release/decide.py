@@ -28,7 +28,8 @@ class WaveRules:
 class Situation:
     """What the decision rests on beside the state. `since`: when the last switch was done or the wave began (UTC). `open_from`:
     from when on a switch may happen, `now` or earlier where it may at once. `passes`: windows in a row that the gates have to
-    pass. `rescue`: stores that go back are no longer to wait for TiDB, which does not answer."""
+    pass. `rescue`: stores that go back are no longer to wait for TiDB, which does not answer. `completing`: somebody ordered the
+    end, from which there is no way back."""
 
     now: datetime
     since: datetime
@@ -36,13 +37,14 @@ class Situation:
     passes: int
     rules: Sequence[WaveRules]
     rescue: bool = False
+    completing: bool = False
 
 
 @dataclass(frozen=True)
 class Act:
     """What to do. `why` is for people; `until`: when it will be looked at again at the latest, where that is known."""
 
-    kind: Literal["wait", "switch", "carry on", "begin wave", "promote", "rolled back"]
+    kind: Literal["wait", "switch", "carry on", "begin wave", "promote", "rolled back", "complete"]
     why: str = ""
     stores: tuple[str, ...] = ()
     to: Route = Route.LEGACY
@@ -89,12 +91,20 @@ def begin_wave(state: ReleaseState, situation: Situation) -> Act:
     """The next wave, once enough people agree and the time is right."""
     wave = 0 if state.wave is None else state.wave + 1
     if wave >= len(state.waves):
-        return Act("wait", "every wave is through: membershift release complete")
+        return complete(state) if situation.completing else Act("wait", "every wave is through: membershift release complete")
     missing = situation.rules[wave].approvals - len(approved_by(state, wave, situation.rules[wave].approvers))
     if missing > 0 and not is_forced(state, "approvals"):
         return Act("wait", f"wave {wave + 1} needs {missing} more approvals: membershift release approve")
     closed = not_yet(situation)
     return closed or Act("begin wave", f"wave {wave + 1}", wave=wave)
+
+
+def complete(state: ReleaseState) -> Act:
+    """All stores of the release at once: none of them is closed for it."""
+    waiting = tuple(store for store in state.on(Route.TIDB) if state.stores[store].wave is not None)
+    if waiting:
+        return Act("switch", "somebody ordered the end", waiting, Route.COMPLETE)
+    return Act("complete", "every store is complete")
 
 
 def approved_by(state: ReleaseState, wave: int, approvers: Sequence[str]) -> tuple[str, ...]:

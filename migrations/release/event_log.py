@@ -18,6 +18,8 @@ from typing import Final
 from etl.errors import ConfigurationError, RefusedError
 from etl.state_db import open_state, writing
 from migrations.release.events import (
+    COMPLETION_LAPSES,
+    CompletionAsked,
     Event,
     MinuteJudged,
     RolledBack,
@@ -103,12 +105,21 @@ class EventLog:
 
     def last_at(self, *kinds: type[Event]) -> datetime:
         """When the last event of these kinds was written down; long ago where there was none."""
+        found = self.newest(*kinds)
+        return LONG_AGO if found is None else datetime.fromisoformat(found["at"])
+
+    def newest(self, *kinds: type[Event]) -> sqlite3.Row | None:
+        """Time and kind of the last event of these kinds."""
         names = [kind.kind for kind in kinds]
         marks = ", ".join("?" for _ in names)
-        found = self.connection.execute(
-            " ".join(("SELECT at FROM release_event WHERE kind IN (", marks, ") ORDER BY number DESC LIMIT 1")), names
-        ).fetchone()
-        return LONG_AGO if found is None else datetime.fromisoformat(found["at"])
+        query = ("SELECT at, kind FROM release_event WHERE kind IN (", marks, ") ORDER BY number DESC LIMIT 1")
+        found: sqlite3.Row | None = self.connection.execute(" ".join(query), names).fetchone()
+        return found
+
+    def is_to_complete(self) -> bool:
+        """Whether somebody ordered it, and nothing has come in between."""
+        found = self.newest(CompletionAsked, *COMPLETION_LAPSES)
+        return found is not None and found["kind"] == CompletionAsked.kind
 
     def append(self, event: Event) -> ReleaseState:
         """Write an event down, durably, if the state allows it. Raises IllegalEvent, LeaseLost, ConfigurationError."""

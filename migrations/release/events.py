@@ -188,10 +188,22 @@ class Aborted(Event):
 
 
 @dataclass(frozen=True)
+class CompletionAsked(Event):
+    """Somebody wants every store to be complete. Whoever carries the release out does it; see COMPLETION_LAPSES."""
+
+    kind: ClassVar[str] = "completion_asked"
+    by: str
+
+
+@dataclass(frozen=True)
 class Completed(Event):
     """Every store of the release is complete."""
 
     kind: ClassVar[str] = "completed"
+
+
+COMPLETION_LAPSES: Final = (Planned, Started, Paused, Resumed, SwitchFailed, RollbackBegun, Completed)
+"""After one of these an order to complete counts no more: what stood in its way is for people, who give it anew."""
 
 
 def write_event(event: Event) -> str:

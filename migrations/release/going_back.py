@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +13,17 @@ from etl.errors import RefusedError, UsageError
 from etl.progress import Progress
 from etl.settings import Settings
 from migrations.release.event_log import EventLog, LeaseLost, open_event_log
-from migrations.release.events import Aborted, Completed, RollbackBegun, Started, SwitchBegun
+from migrations.release.events import (
+    COMPLETION_LAPSES,
+    Aborted,
+    Completed,
+    CompletionAsked,
+    RollbackBegun,
+    Started,
+    SwitchBegun,
+    SwitchFailed,
+)
+from migrations.release.legal import moved_stores
 from migrations.release.legal_commands import decide, moved_of
 from migrations.release.model import FINAL, Phase, ReleaseState, Route
 from migrations.release.plan import Plan
@@ -125,33 +135,51 @@ def refuse_ended(state: ReleaseState) -> None:
 
 
 def complete_release(settings: Settings, plan: Plan, progress: Progress, end: threading.Event | None = None) -> Ended:
-    """No way back is left for any store of the release. Killed in between, the same command goes on. Raises SwitchRefused while
-    conflicts or dead letters are open, LeaseLost while a controller runs, IllegalEvent before every wave is through."""
-    require_role(plan, "operator")
-    began = time.monotonic()
-    request = RunRequest(holder_here(), end or threading.Event())
+    """No way back is left for any store of the release. A controller that runs does it; where none runs, this process does.
+    Killed in between, the same command goes on, and so does a controller.
+
+    Raises SwitchRefused or RefusedError while conflicts or dead letters are open, IllegalEvent before every wave is through.
+    """
+    person, began = require_role(plan, "operator"), time.monotonic()
+    request, holder = RunRequest(holder_here(), end or threading.Event()), None
     with open_event_log(settings.state_dir) as log:
         refuse_ended(log.state)
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(holding_lease(log, request, progress))
-            except LeaseLost as error:
-                raise watched(log) from error
-            ports = Steps(settings, plan, progress).ports()
-            carry_out(log, ports)  # one that was killed half-way
-            stores = tuple(sorted(store for store, where in log.state.stores.items() if where.wave is not None))
-            waiting = tuple(store for store in stores if log.state.stores[store].route is Route.TIDB)
-            if waiting:
-                decide(log, SwitchBegun(waiting, Route.COMPLETE))
-                carry_out(log, ports)
-            state = decide(log, Completed())
+        if not log.is_to_complete():
+            decide(log, CompletionAsked(person))
+        while log.refresh().phase is not Phase.COMPLETED and not request.end.is_set():
+            refuse_lapsed(log)
+            holder = log.holder()
+            if holder is None:
+                with suppress(LeaseLost):  # a controller was started meanwhile: it does it
+                    complete_here(settings, plan, log, request, progress)
+            else:
+                request.end.wait(LOOK_S)
+        state = log.state
+    done = state.phase is Phase.COMPLETED
+    stores = tuple(sorted(store for store, where in state.stores.items() if where.wave is not None))
     left = tuple(store for store in stores if state.stores[store].route is not Route.COMPLETE)
-    return Ended("complete", state, stores, True, None, left, time.monotonic() - began)
+    return Ended("complete", state, stores, done, None if done else holder, left, time.monotonic() - began)
 
 
-def watched(log: EventLog) -> RefusedError:
-    """Two processes cannot hold the lease."""
-    return RefusedError(
-        f"{log.holder() or 'Another process'} carries the release out and holds its lease.",
-        "End it in order first (Ctrl-C, or systemctl stop), then complete: nothing is watched in between.",
+def complete_here(settings: Settings, plan: Plan, log: EventLog, request: RunRequest, progress: Progress) -> None:
+    """Without a controller. Raises SwitchRefused, LeaseLost."""
+    with holding_lease(log, request, progress):
+        ports = Steps(settings, plan, progress).ports()
+        carry_out(log, ports)  # one that was killed half-way
+        waiting = moved_stores(log.state)
+        if waiting:
+            decide(log, SwitchBegun(waiting, Route.COMPLETE))
+            carry_out(log, ports)
+        decide(log, Completed())
+
+
+def refuse_lapsed(log: EventLog) -> None:
+    """Raises RefusedError where something came in between: the controller could not do it, or stores go back."""
+    if log.is_to_complete():
+        return
+    failed = next((one.event for one in reversed(log.events()) if isinstance(one.event, COMPLETION_LAPSES)), None)
+    reason = f"{failed.step}: {failed.reason}" if isinstance(failed, SwitchFailed) else getattr(failed, "reason", "")
+    raise RefusedError(
+        f"The release was not completed: it is {log.state.phase}{f' ({reason})' if reason else ''}.",
+        "Once the cause is gone: membershift release resume where it is paused, then membershift release complete.",
     )

@@ -10,6 +10,7 @@ from migrations.release.events import (
     Aborted,
     Approved,
     Completed,
+    CompletionAsked,
     Event,
     Forced,
     MinuteJudged,
@@ -52,6 +53,7 @@ PHASES: Final[Mapping[type[Event], frozenset[Phase]]] = {
     RollbackBegun: frozenset({Phase.RUNNING, Phase.PAUSED}),
     RolledBack: frozenset({Phase.ROLLING_BACK}),
     Aborted: frozenset({Phase.PLANNED, Phase.RUNNING, Phase.PAUSED, Phase.ROLLED_BACK}),
+    CompletionAsked: frozenset({Phase.RUNNING}),
     Completed: frozenset({Phase.RUNNING}),
 }
 
@@ -194,6 +196,11 @@ def check_aborted(state: ReleaseState, event: Aborted) -> str:
     return f"store {min(left)} is still on {state.stores[min(left)].route}" if left else ""
 
 
+def check_asked(state: ReleaseState, event: CompletionAsked) -> str:
+    """Nothing is left to prove."""
+    return "" if state.waves and state.promoted == frozenset(range(len(state.waves))) else "not every wave is promoted"
+
+
 def check_completed(state: ReleaseState, event: Completed) -> str:
     """All stores of the release."""
     left = [store for store, where in state.stores.items() if where.wave is not None and where.route is not Route.COMPLETE]
@@ -223,6 +230,7 @@ CHECKS: Final[Mapping[type[Event], Callable[[ReleaseState, Any], str]]] = {
     RollbackBegun: check_rollback,
     RolledBack: check_rolled_back,
     Aborted: check_aborted,
+    CompletionAsked: check_asked,
     Completed: check_completed,
     WindowJudged: check_window,
     MinuteJudged: check_minute,

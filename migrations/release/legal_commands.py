@@ -21,7 +21,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "forced": "release force",
     "rollback_begun": "release rollback",
     "aborted": "release abort",
-    "completed": "release complete",
+    "completion_asked": "release complete",
 }
 ALWAYS: Final = ("release status", "release check", "release history")
 
@@ -48,7 +48,7 @@ def fits(kind: str, state: ReleaseState) -> bool:
             return state.wave is not None and state.wave not in state.promoted and state.moved_in(state.wave)
         case "rollback_begun":
             return bool(moved_of(state)) or state.switch is not None
-        case "completed":
+        case "completion_asked":
             return bool(state.waves) and state.promoted == frozenset(range(len(state.waves)))
         case "approved":
             return bool(state.waves) and not (state.is_last_wave and state.wave in state.promoted)

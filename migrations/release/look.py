@@ -105,7 +105,8 @@ def situation_of(log: EventLog, plan: Plan, now: datetime) -> Situation:
     """What the controller would decide on now."""
     rules = rules_of(plan, len(log.state.waves))
     open_from = look_at(plan.windows.opening, now).open_from(now)
-    return Situation(now, log.last_at(SwitchDone, WaveBegun), open_from, plan.promotion.windows, rules)
+    since = log.last_at(SwitchDone, WaveBegun)
+    return Situation(now, since, open_from, plan.promotion.windows, rules, completing=log.is_to_complete())
 
 
 def seconds_until(act: Act | None, now: datetime) -> float | None:

@@ -14,6 +14,7 @@ from migrations.release.events import (
     Aborted,
     Approved,
     Completed,
+    CompletionAsked,
     Event,
     Forced,
     MinuteJudged,
@@ -169,5 +170,6 @@ EFFECTS: Final[Mapping[type[Event], Callable[[ReleaseState, Any], ReleaseState]]
     ),
     RolledBack: end_rollback,
     Aborted: lambda state, event: replace(state, phase=Phase.ABORTED),
+    CompletionAsked: lambda state, event: state,
     Completed: lambda state, event: replace(state, phase=Phase.COMPLETED),
 }

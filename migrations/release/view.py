@@ -14,7 +14,7 @@ from migrations.release.alerts.model import Standing
 from migrations.release.controller import rules_of
 from migrations.release.decide import Act, Situation, next_act
 from migrations.release.event_log import LONG_AGO, Logged
-from migrations.release.events import SwitchDone, WaveBegun
+from migrations.release.events import COMPLETION_LAPSES, CompletionAsked, SwitchDone, WaveBegun
 from migrations.release.figures import Verdict
 from migrations.release.model import FINAL, Phase, ReleaseState, Route, Step
 from migrations.release.plan import Plan
@@ -246,12 +246,19 @@ def what_next(timeline: Timeline, plan: Plan | None, now: datetime) -> NextAct:
     if plan is None:
         return NextAct(None)
     opening = look_at(plan.windows.opening, now)
-    situation = Situation(
-        now, newest_switch(timeline), opening.open_from(now), plan.promotion.windows, rules_of(plan, len(state.waves))
-    )
+    rules, completing = rules_of(plan, len(state.waves)), is_to_complete(timeline)
+    since, open_from = newest_switch(timeline), opening.open_from(now)
+    situation = Situation(now, since, open_from, plan.promotion.windows, rules, completing=completing)
     act = next_act(state, situation)
     until = act.until if act.until and act.until.year < datetime.max.year else None
     return NextAct(act, until, max(0.0, (until - now).total_seconds()) if until else None)
+
+
+def is_to_complete(timeline: Timeline) -> bool:
+    """Whether somebody ordered the end, and nothing has come in between."""
+    orders = (CompletionAsked, *COMPLETION_LAPSES)
+    found = next((one.event for one in reversed(timeline.events) if isinstance(one.event, orders)), None)
+    return isinstance(found, CompletionAsked)
 
 
 def newest_switch(timeline: Timeline) -> datetime:

@@ -12,7 +12,7 @@ from reports.documents.release_plan import some
 from reports.documents.release_texts import phase_text
 from reports.text import told, tr
 
-STATUS = "membershift release status"
+CARRY_ON = "Go on where it stopped; doing so is safe: `membershift release run`."
 
 
 def decided_document(decided: Decided, lang: str) -> Document:
@@ -90,6 +90,8 @@ def ended_document(ended: Ended, lang: str) -> Document:
 def ended_verdict(ended: Ended, lang: str) -> Verdict:
     """One sentence."""
     values = {"release": ended.state.release, "count": f"{len(ended.stores):,}"}
+    if ended.what == "complete" and not ended.carried_out:
+        return Verdict("warn", tr(lang, "Release {release} is to be completed: ordered, and not done yet.", **values))
     if ended.what == "complete":
         return Verdict("ok", tr(lang, "Release {release} is completed: {count} stores are on TiDB for good.", **values))
     if ended.what == "abort":
@@ -103,12 +105,14 @@ def ended_verdict(ended: Ended, lang: str) -> Verdict:
 
 def ended_steps(ended: Ended, lang: str) -> tuple[str, ...]:
     """What happens next."""
+    if ended.what == "complete" and not ended.carried_out:
+        return (tr(lang, "See how far it is: `membershift release status`."), tr(lang, CARRY_ON))
     if ended.what == "complete":
         return (tr(lang, "Sync to SQL Server is not needed any more: `membershift sync stop`."),)
     if ended.what == "abort":
         return (tr(lang, "Another one can be planned: `membershift release plan`."),)
     if not ended.carried_out and ended.holder is None:
-        return (tr(lang, "Go on where it stopped; doing so is safe: `membershift release run`."),)
+        return (tr(lang, CARRY_ON),)
     if not ended.carried_out:
         return (tr(lang, "See how far it is: `membershift release status`."),)
     steps = [tr(lang, "Find the cause: `membershift release history`, `membershift alerts list`.")]
@@ -157,4 +161,4 @@ def run_steps(ended: RunEnded, lang: str) -> tuple[str, ...]:
             tr(lang, "Find the cause: `membershift release history`, `membershift alerts list`."),
             tr(lang, "Then start again, `membershift release start`, or give up, `membershift release abort`."),
         )
-    return () if ended.over else (tr(lang, "Go on where it stopped; doing so is safe: `membershift release run`."),)
+    return () if ended.over else (tr(lang, CARRY_ON),)

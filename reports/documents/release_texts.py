@@ -49,5 +49,7 @@ def act_text(act: Act, lang: str) -> str:
             return tr(lang, "promote wave {wave}", wave=act.wave + 1)
         case "rolled back":
             return tr(lang, "note that the stores are back")
+        case "complete":
+            return tr(lang, "note that the release is completed")
         case _:
             return tr(lang, "wait: {why}", why=why)

@@ -9,6 +9,7 @@ from migrations.release.events import (
     Aborted,
     Approved,
     Completed,
+    CompletionAsked,
     Event,
     Forced,
     MinuteJudged,
@@ -201,7 +202,6 @@ def tell_rollback(event: RollbackBegun, lang: str) -> str:
     return tr(lang, "{stores} are sent back by {by}: {why}", **values)
 
 
-def tell_planned(event: Planned, lang: str) -> str:
 def tell_back(event: RolledBack, lang: str) -> str:
     """All of them, or those that were to go back."""
     if not event.left:
@@ -209,6 +209,7 @@ def tell_back(event: RolledBack, lang: str) -> str:
     return tr(lang, "the stores are back; {stores} stay on TiDB, watched on: paused", stores=store_names(event.left, lang))
 
 
+def tell_planned(event: Planned, lang: str) -> str:
     """A new release."""
     stores = sum(len(wave) for wave in event.waves)
     return tr(lang, "planned: {waves} waves with {stores} stores", waves=len(event.waves), stores=f"{stores:,}")
@@ -244,5 +245,6 @@ TELL: Final[Mapping[type[Event], Callable[[Any, str], str]]] = {
     RollbackBegun: tell_rollback,
     RolledBack: tell_back,
     Aborted: lambda event, lang: joined(lang, tr(lang, "given up"), event.reason),
+    CompletionAsked: lambda event, lang: tr(lang, "{by} orders the end: no way back", by=event.by),
     Completed: lambda event, lang: tr(lang, "completed: there is no way back"),
 }

@@ -59,7 +59,7 @@ def standings(lang: str) -> Iterator[Document]:
     logged = (Logged(1, AT.isoformat(), Planned("r", (("S1",),), {"S1": Route.LEGACY})),)
     acts = (
         Act("wait", "no switch at this time"), Act("wait", SYNC), Act("switch", "x", ("S2",), Route.TIDB), Act("carry on"),
-        Act("begin wave"), Act("promote"), Act("rolled back"), None,
+        Act("begin wave"), Act("promote"), Act("rolled back"), Act("complete"), None,
     )  # fmt: skip
     for phase in Phase:
         state = replace(STATE, phase=phase, sick=WHY, bad_minutes=2, forced=(("lag", "病假", "li"),), switch=switch)
