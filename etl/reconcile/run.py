@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -118,13 +118,17 @@ def plan_comparison(settings: Settings, source: Source, tables: Sequence[str]) -
         merged = anything_merged(connection, settings.target.state_schema)
         plans = plan_tables(mapping, catalog, columns, tables)
         return Planned(
-            tables=tuple(
-                replace(plan, redirects=merged and plan.defines_members, born=read_born(source, plan)) for plan in plans
-            ),
+            tables=tuple(as_now(source, merged, plans)),
             unique_keys=read_unique_keys(connection, settings.target.schema_name),
             kept=frozenset(name for name, system in mapping.systems.items() if system.ids == "keep"),
             merged=merged,
         )
+
+
+def as_now(source: Source, merged: bool, plans: Iterable[TablePlan]) -> Iterator[TablePlan]:
+    """The plans with what was born on the target by now, and whether members were ever merged; each read as it is come to."""
+    for plan in plans:
+        yield replace(plan, redirects=merged and plan.defines_members, born=read_born(source, plan))
 
 
 def open_sides(settings: Settings, source: Source, snapshot: Snapshot, limits: Limits, planned: Planned) -> Sides:

@@ -1,4 +1,4 @@
-"""Compare some rows of the target with the legacy rows that they come from: what changed lately, or what belongs to a store.
+"""Compare some rows of the target with the legacy rows that they come from: those that changed lately, or those of a page.
 
 The comparison is reconcile's own: the same transform, the same golden records, a second look at what differs.
 """
@@ -13,25 +13,20 @@ from typing import Final
 
 import polars as pl
 
-from etl.load.sql import places, sql
+from etl.load.sql import sql
 from etl.reconcile.actual import select
-from etl.reconcile.by_key import LookupNow
 from etl.reconcile.differences import ReconcileResult
-from etl.reconcile.expected import Expectation, read_lookups
 from etl.reconcile.findings import find
 from etl.reconcile.match import Unmatched, without_equals
-from etl.reconcile.members import Corrections
 from etl.reconcile.outcome import Examined
-from etl.reconcile.plan import PART, SOURCE, PartPlan, TablePlan
+from etl.reconcile.plan import PART, SOURCE, TablePlan
 from etl.reconcile.quarantine import Quarantine
 from etl.reconcile.rows import Comparison, Tally
 from etl.reconcile.run import again, describe
 from etl.reconcile.second_look import Now, look_again
 from etl.settings import Settings
-from etl.source.ranges import literal
 from etl.target.connect import connect_bulk
 
-STORE: Final = "store_code"
 PAGE_ROWS: Final = 2_000
 SLICE_ROWS: Final = 20_000
 MOST_KEPT: Final = 10_000
@@ -107,46 +102,14 @@ def slices(now: Now, plan: TablePlan, span: timedelta) -> Iterator[tuple[datetim
         after = found[0][0]
 
 
-def compare_stores(now: Now, plan: TablePlan, stores: Sequence[str]) -> Comparison | None:
-    """All rows of some stores, of both sides; None for a table that does not say whose its rows are."""
-    parts = [part for part in plan.parts if legacy_store(part) is not None]
-    if STORE not in plan.schema or not parts:
-        return None
-    statement = sql("{select} WHERE store_code IN ({marks})", {}, select=select(now.schema, plan), marks=places(len(stores)))
-    frames = [pl.DataFrame(schema=plan.schema), *now.target.read_frame(statement, plan.schema, tuple(stores))]
-    actual = pl.concat(frames)
-    actual = actual if plan.born is None else plan.born.blanked(actual)
-    expected = [pl.DataFrame(schema={**plan.schema, PART: pl.UInt8, SOURCE: pl.String})]
-    for part in parts:
-        expected += list(rows_of_stores(now, plan, part, stores))
-    return compare_page(now, plan, pl.concat(expected, how="diagonal"), actual)
-
-
-def rows_of_stores(now: Now, plan: TablePlan, part: PartPlan, stores: Sequence[str]) -> Iterator[pl.DataFrame]:
-    """What the legacy rows of some stores make."""
-    column = legacy_store(part)
-    assert column is not None, "asked before"
-    expectation: Expectation = now.expectation(plan, Corrections(LookupNow(now.target, now.schema)))
-    codes = ", ".join(literal(part.table.by_name[column], store.encode("utf-16-le")) for store in stores)
-    where = f"[{column}] IN ({codes})"
-    with now.open_source(part.part.source.database) as source:
-        for batch in expectation.read(source, part, read_lookups(source, part, now.batch_rows), now.batch_rows, where):
-            yield batch.rows.select(*plan.schema.names(), PART, SOURCE)
-
-
-def legacy_store(part: PartPlan) -> str | None:
-    """The legacy column that says whose a row is."""
-    try:
-        sources = part.part.column(STORE).sources
-    except KeyError:
-        return None
-    return sources[0] if len(sources) == 1 and sources[0] in part.table.by_name else None
-
-
-def told(settings: Settings, now: Now, comparisons: Sequence[Comparison], note: str, wait_s: float) -> ReconcileResult:
-    """What differs, after a second look `wait_s` seconds later: sync may have brought it meanwhile."""
+def told(
+    settings: Settings, now: Now, comparisons: Sequence[Comparison], note: str, wait_s: float, looks: int = 1
+) -> ReconcileResult:
+    """What differs, also at each of `looks` further looks, `wait_s` seconds before each: sync may have brought it meanwhile."""
     examined = [Examined(one, pl.DataFrame(schema=one.plan.schema), {}, NOBODY) for one in comparisons]
-    if wait_s and any(one.findings.count for one in comparisons):
+    for _ in range(looks if wait_s else 0):
+        if not any(one.comparison.findings.count for one in examined):
+            break
         time.sleep(wait_s)
         examined = [again(now, one) if one.comparison.findings.count else one for one in examined]
     instant = now.target.scalar("SELECT UTC_TIMESTAMP(6)")

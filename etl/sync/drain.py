@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
 
 from etl.errors import RefusedError
 from etl.progress import Progress
-from etl.reconcile.born import read_born
 from etl.reconcile.differences import ReconcileResult
+from etl.reconcile.plan import TablePlan
 from etl.reconcile.registry import anything_merged
-from etl.reconcile.run import now_of
+from etl.reconcile.rows import Comparison
+from etl.reconcile.run import as_now, now_of
+from etl.reconcile.second_look import Now
 from etl.settings import Settings
 from etl.source.connect import Source, open_source
-from etl.sync.compare_some import compare_stores, told
+from etl.sync.beforehand import Baseline
+from etl.sync.compare_some import told
+from etl.sync.compare_stores import compare_since, compare_whole, tells_stores
 from etl.sync.drain_left import ReverseLeft, forward_left, untracked, ways_of
 from etl.sync.heartbeat import Heartbeat, read_heartbeat
 from etl.sync.mark import Mark, check_mark, read_mark
@@ -41,13 +45,15 @@ NOBODY: Final = "no process"
 @dataclass(frozen=True)
 class DrainRequest:
     """`toward`: the side that is to have everything of `stores` up to the mark `until`, taken now where it is None. `within_s`:
-    how long to wait for it. `settle_s`: pause before the second look at rows that differ."""
+    how long to wait for it. `settle_s`: pause before the second look at rows that differ. `baseline`: what was compared already,
+    while the stores still sold."""
 
     stores: tuple[str, ...]
     toward: Toward
     within_s: float = 60.0
     settle_s: float = 2.0
     until: Mark | None = None
+    baseline: Baseline | None = None
 
 
 @dataclass(frozen=True)
@@ -200,15 +206,25 @@ def held_by(beat: Heartbeat | None, toward: Toward) -> str:
 def compare(
     settings: Settings, source: Source, target: BulkConnection, plan: SyncPlan, request: DrainRequest
 ) -> tuple[ReconcileResult, tuple[str, ...]]:
-    """The store's rows on both sides, table by table."""
+    """The stores' rows on both sides, table by table: all of them, or where the baseline knows the others, what changed since."""
     now = now_of(settings, source, target)
-    merged = anything_merged(target, plan.state_schema)
     comparisons, uncompared = [], []
-    for table in plan.tables:
-        shaped = replace(table.plan, redirects=merged and table.plan.defines_members, born=read_born(source, table.plan))
-        found = compare_stores(now, shaped, request.stores)
+    for table in as_now(source, anything_merged(target, plan.state_schema), (one.plan for one in plan.tables)):
+        found = compare_one(now, source, table, request)
         if found is None:
-            uncompared.append(table.name)
+            uncompared.append(table.target)
         else:
             comparisons.append(found)
     return told(settings, now, comparisons, "", request.settle_s), tuple(uncompared)
+
+
+def compare_one(now: Now, source: Source, table: TablePlan, request: DrainRequest) -> Comparison | None:
+    """One table; None where it does not say whose its rows are."""
+    if not tells_stores(table):
+        return None
+    before = request.baseline
+    if before is not None and before.stores == request.stores and table.target in before.known:
+        found = compare_since(now, source, table, request.stores, before.since, before.known[table.target])
+        if found is not None:
+            return found
+    return compare_whole(now, table, request.stores).comparison

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 from etl.progress import Progress
-from etl.reconcile.born import read_born
 from etl.reconcile.differences import ReconcileResult
 from etl.reconcile.registry import anything_merged
-from etl.reconcile.run import now_of
+from etl.reconcile.run import as_now, now_of
 from etl.settings import Settings
 from etl.source.connect import open_source
 from etl.sync.compare_some import compare_changed, told
@@ -35,13 +34,11 @@ def run_verify(settings: Settings, request: VerifyRequest, progress: Progress) -
     with open_source(settings.source, progress) as source, connect_bulk(settings.target) as target:
         plan = plan_sync(settings, source, target, request.tables)
         now = now_of(settings, source, target)
-        merged = anything_merged(target, plan.state_schema)
         comparisons = []
-        for table in plan.tables:
-            progress.start(table.name, None)
-            shaped = replace(table.plan, redirects=merged and table.plan.defines_members, born=read_born(source, table.plan))
-            found = compare_changed(now, shaped, request.span)
-            progress.advance(table.name, found.tally.target_rows)
-            progress.finish(table.name)
+        for table in as_now(source, anything_merged(target, plan.state_schema), (one.plan for one in plan.tables)):
+            progress.start(table.target, None)
+            found = compare_changed(now, table, request.span)
+            progress.advance(table.target, found.tally.target_rows)
+            progress.finish(table.target)
             comparisons.append(found)
         return told(settings, now, comparisons, "", request.settle_s)

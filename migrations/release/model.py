@@ -36,10 +36,17 @@ class Phase(StrEnum):
 
 FINAL: Final = frozenset({Phase.COMPLETED, Phase.ABORTED})
 
-Step = Literal["snapshot", "fence", "acknowledge", "drain", "reconcile", "publish", "follow", "probe", "count", "check"]
+Step = Literal[
+    "snapshot", "compare", "fence", "acknowledge", "drain", "reconcile", "publish", "follow", "probe", "count", "check"
+]
 
-MOVE: Final[tuple[Step, ...]] = ("snapshot", "fence", "acknowledge", "drain", "reconcile", "publish", "follow", "probe")
-"""Writes move to the other database: `follow` waits until applications know the new route, `probe` writes and reads there."""
+MOVE: Final[tuple[Step, ...]] = (
+    *("snapshot", "compare"),
+    *("fence", "acknowledge", "drain", "reconcile", "publish"),
+    *("follow", "probe"),
+)
+"""Writes move to the other database. The first two happen while stores sell: what `compare` compared, `reconcile` need not while
+they are closed. `follow` waits until applications know the new route, `probe` writes and reads there."""
 RELABEL: Final[tuple[Step, ...]] = ("publish", "follow")
 """Writes stay where they are: between legacy and shadow."""
 RESCUE: Final[tuple[Step, ...]] = ("publish", "count")
@@ -67,7 +74,7 @@ def steps_of(before: Route, to: Route, *, rescue: bool = False) -> tuple[Step, .
     >>> steps_of(Route.LEGACY, Route.SHADOW)
     ('publish', 'follow')
     >>> steps_of(Route.TIDB, Route.LEGACY)[:3], steps_of(Route.TIDB, Route.LEGACY, rescue=True)
-    (('snapshot', 'fence', 'acknowledge'), ('publish', 'count'))
+    (('snapshot', 'compare', 'fence'), ('publish', 'count'))
     """
     if rescue and to is Route.LEGACY and before in (Route.TIDB, Route.FENCED):
         return RESCUE

@@ -19,7 +19,8 @@ from etl.reconcile.by_key import key_literal
 from etl.reconcile.plan import PartPlan
 from etl.settings import Settings
 from etl.source.connect import Source, open_source
-from etl.sync.compare_some import STORE, legacy_store
+from etl.sync.capture.sweep import STORE
+from etl.sync.compare_stores import legacy_store
 from etl.sync.plan import plan_sync
 from etl.sync.state import write_control
 from etl.target.bulk import BulkConnection

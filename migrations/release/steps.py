@@ -14,6 +14,7 @@ from typing import Final
 from etl.errors import OpsError, RefusedError
 from etl.progress import Progress
 from etl.settings import Settings
+from etl.sync.beforehand import Baseline, compare_beforehand
 from etl.sync.drain import DrainRequest, DrainResult, Toward, drain_store
 from etl.sync.standing import Standing, read_standing
 from etl.target.connect import connect_bulk
@@ -27,6 +28,12 @@ from migrations.release.snapshots.create import SnapshotRequest, create_snapshot
 from migrations.release.switch import Evidence, Ports
 
 HASTE_S: Final = 5.0
+LOOK_AGAIN_S: Final = 0.5
+"""Between looks at rows that are on their way while stores sell."""
+
+MOST_ON_THEIR_WAY: Final = 100
+"""Rows of one table that may differ when stores are closed: behind the fence its rows are compared once more, all of them."""
+
 SETTLE_S: Final = 1.0
 """Before rows that differ are looked at again: sync is less than that behind when a store has drained."""
 
@@ -46,6 +53,7 @@ class Steps:
     tell: Callable[[Level, str, str, str, str], None] = silent
     steady: Callable[[], float] = time.monotonic
     closed_at: float | None = None
+    baseline: Baseline | None = None
     drained: DrainResult | None = None
     watch: AckWatch = field(init=False)
 
@@ -58,6 +66,7 @@ class Steps:
             publish=self.publish,
             acknowledge=self.acknowledge,
             snapshot=self.snapshot,
+            compare=self.compare,
             drain=self.drain,
             reconcile=self.reconcile,
             probe=self.probe,
@@ -99,11 +108,38 @@ class Steps:
             return {"snapshot": "none", "why": error.message}
         return {"snapshot": taken.id, "tso": taken.tso}
 
+    def compare(self, switch: Switch) -> Evidence:
+        """All rows of the stores, while they still sell. Stores that go back are not held up by it: what was not compared in time
+        is compared only as far as it changed since."""
+        self.baseline = None
+        limits, back = self.plan.switch, switch.to is Route.LEGACY
+        try:
+            found = compare_beforehand(self.settings, switch.stores, limits.compare_limit_s, LOOK_AGAIN_S, self.progress)
+        except OpsError as error:
+            if not back:
+                raise
+            return {"compared": "no", "why": error.message}
+        if not back and found.unfinished:
+            raise RefusedError(
+                f"{', '.join(found.unfinished)} could not be compared within {limits.compare_limit_s:g} s.",
+                "Nothing was closed. Close fewer stores together ([[wave]] batch), or raise [switch] compare_limit_s.",
+            )
+        many = {name: rows for name, rows in found.differing.items() if rows > MOST_ON_THEIR_WAY}
+        if not back and many:
+            raise RefusedError(
+                f"Rows of the stores differ: {', '.join(f'{rows} of {name}' for name, rows in many.items())}.",
+                "Nothing was closed. Look at them: membershift reconcile rows --second-look 5. Then resume the release.",
+            )
+        self.baseline = found
+        late = list(found.unfinished)
+        return {"rows": dict(found.rows), "on_their_way": dict(found.differing), "not_compared_in_time": late}
+
     def drain(self, switch: Switch) -> Evidence:
         """Everything that was written before the fence is on the other side. Raises RefusedError with what is not."""
         toward: Toward = "source" if switch.to is Route.LEGACY else "target"
         within = self.left(self.plan.switch.drain_limit_s)
-        self.drained = found = drain_store(self.settings, DrainRequest(switch.stores, toward, within, SETTLE_S), self.progress)
+        request = DrainRequest(switch.stores, toward, within, SETTLE_S, baseline=self.baseline)
+        self.drained = found = drain_store(self.settings, request, self.progress)
         if found.compared is None:
             held = f"; sync itself waits: {found.held}" if found.held else ""
             left = ", ".join(f"{rows} of {name}" for name, rows in found.left.items())
@@ -114,7 +150,7 @@ class Steps:
         return {"mark": found.mark, "seconds": dict(found.seconds)}
 
     def reconcile(self, switch: Switch) -> Evidence:
-        """The stores' rows, key by key, as the drain compared them. A controller that was killed in between compares again."""
+        """The stores' rows, key by key, as the drain compared them. After a kill of the controller all are compared again."""
         if self.drained is None or self.drained.stores != switch.stores:
             self.drain(switch)
         found, self.drained = self.drained, None

@@ -24,12 +24,13 @@ class Ports:
     """What a switch does to the world. Each returns evidence (plain values, no personal data) or raises OpsError.
 
     publish: the map of a state to everybody who reads it; done already is no harm. acknowledge: wait until every application
-    instance holds the state's map, or may not write any more. snapshot, drain, reconcile, probe, count, check: a step each.
+    instance holds the state's map, or may not write any more. The others: a step each.
     """
 
     publish: Callable[[ReleaseState], Evidence]
     acknowledge: Callable[[ReleaseState], Evidence]
     snapshot: Do
+    compare: Do
     drain: Do
     reconcile: Do
     probe: Do
@@ -80,6 +81,7 @@ def do_step(ports: Ports, state: ReleaseState, switch: Switch, step: Step) -> Ev
         return ports.acknowledge(state)
     steps: dict[Step, Do] = {
         "snapshot": ports.snapshot,
+        "compare": ports.compare,
         "drain": ports.drain,
         "reconcile": ports.reconcile,
         "probe": ports.probe,

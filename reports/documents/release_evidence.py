@@ -18,6 +18,8 @@ EVIDENCE: Final = {
     "seconds": "seconds",
     "rows": "rows",
     "not_compared_by_store": "not compared by store",
+    "on_their_way": "on their way",
+    "not_compared_in_time": "not compared in time",
     "snapshot": "snapshot",
     "tso": "commit time",
     "not_back": "not back",

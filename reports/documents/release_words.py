@@ -35,6 +35,7 @@ from reports.text import told, tr
 ROUTES: Final = {"legacy": "legacy", "shadow": "shadow", "fenced": "fenced", "tidb": "TiDB", "complete": "complete"}
 STEPS: Final = {
     "snapshot": "snapshot",
+    "compare": "compare",
     "fence": "close",
     "acknowledge": "acknowledge",
     "drain": "drain",

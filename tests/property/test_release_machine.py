@@ -122,7 +122,7 @@ def test_every_history_is_sound(data: st.DataObject) -> None:
     assert fold(again) == state, "after a crash the log would lead to another state"
 
 
-MOVE = ["snapshot", "fence", "acknowledge", "drain", "reconcile", "publish", "follow", "probe"]
+MOVE = ["snapshot", "compare", "fence", "acknowledge", "drain", "reconcile", "publish", "follow", "probe"]
 
 
 def moved(stores: tuple[str, ...], to: Route) -> list[Event]:
@@ -167,7 +167,17 @@ def test_stores_go_back_and_come_again() -> None:
 
 def test_a_failed_step_puts_the_old_routes_back() -> None:
     """A store whose drain fails would have stayed closed."""
-    state = fold([PLANNED, Started(), WaveBegun(0), SwitchBegun(WAVES[0], Route.TIDB), StepDone("snapshot"), Routed("fence")])
+    state = fold(
+        [
+            PLANNED,
+            Started(),
+            WaveBegun(0),
+            SwitchBegun(WAVES[0], Route.TIDB),
+            StepDone("snapshot"),
+            StepDone("compare"),
+            Routed("fence"),
+        ]
+    )
     assert state.on(Route.FENCED) == WAVES[0]
     back = apply(state, SwitchFailed("fence", "no answer"))
     assert back.on(Route.FENCED) == ()

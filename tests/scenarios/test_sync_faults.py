@@ -172,7 +172,7 @@ def meet(shift: Shift, most: int, number: int) -> int:
     members = lone_members(retailer)[:most]
     write_values(retailer, members, number)
     shift.process = start_program(retailer)
-    seconds_until(lambda: len(found_since(retailer, known)) >= len(members))
+    seconds_until(lambda: len(found_since(retailer, known)) >= len(members), 60 + len(members) / 20)
     check_conflicts(found_since(retailer, known), members, number)
     return len(members)
 

@@ -40,6 +40,8 @@ class SentImages:
 
     def remember(self, table: SyncTable, rows: pl.DataFrame) -> None:
         """Rows that were sent, as they were read."""
+        if rows.is_empty():
+            return
         self._newer.append(images(table, rows))
         self._waiting += rows.height
         if self._waiting > SETTLE_ROWS:  # page by page it would take the square of a backlog's time

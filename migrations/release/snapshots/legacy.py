@@ -18,7 +18,7 @@ from etl.source.catalog import Table
 from etl.source.connect import Source, open_source
 from etl.source.extract import canonical_schema, select_statement
 from etl.source.ranges import literal
-from etl.sync.compare_some import legacy_store
+from etl.sync.compare_stores import legacy_store
 from etl.sync.plan import SyncPlan, plan_sync
 from etl.target.bulk import BulkConnection
 from migrations.release.snapshots.encrypt import Key

@@ -54,6 +54,7 @@ GATES: Mapping[str, Mapping[str, Any]] = {
 }
 EVIDENCE: Mapping[Step, Mapping[str, Any]] = {
     "snapshot": {"snapshot": "20261123T120000Z-1a2b", "tso": 4711},
+    "compare": {"rows": {"sale": 1200}, "on_their_way": {"sale": 2}, "not_compared_in_time": []},
     "fence": {"sequence": 3, "places": ["routes.json"], "trouble": ""},
     "acknowledge": {"acknowledged": 50, "lapsed": ["pos-7"]},
     "drain": {"mark": "x", "seconds": {"forward": 0.8}},
@@ -136,7 +137,7 @@ def in_the_middle() -> Story:
     """The second wave is on its way: some stores are closed, a gate is overruled."""
     story = pilot_moved().minutes(0.001, 0.0).add(Forced("training", "illness", "li")).windows("UNKNOWN", "PASS", "PASS")
     story.add(Promoted(0, "the gates"), Approved(1, "wang"), WaveBegun(1), after_s=30).minutes(0.0)
-    return story.add(SwitchBegun(WAVES[1][:4], Route.TIDB), after_s=2).steps(4)
+    return story.add(SwitchBegun(WAVES[1][:4], Route.TIDB), after_s=2).steps(5)
 
 
 def rolled_back() -> Story:
@@ -149,7 +150,7 @@ def rolled_back() -> Story:
 
 def completed() -> Story:
     """All went well in the end: a switch failed and was tried again, somebody paused, a gate was overruled."""
-    story = Story().plan().add(WaveBegun(0), after_s=5).add(SwitchBegun(WAVES[0], Route.TIDB)).steps(3)
+    story = Story().plan().add(WaveBegun(0), after_s=5).add(SwitchBegun(WAVES[0], Route.TIDB)).steps(4)
     story.fail("drain", "Not everything arrived within 30 s: 3 of sale.").add(Paused("a switch failed"))
     story.add(Resumed(), after_s=90).switch(WAVES[0], Route.TIDB).minutes(0.001, 0.0, None, 0.004)
     story.add(Forced("training", "illness", "li")).windows("FAIL", "PASS", "PASS", "PASS")

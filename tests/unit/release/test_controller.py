@@ -77,8 +77,8 @@ class World:
             return do
 
         return Ports(
-            self.publish, lambda state: self.step("acknowledge"), does("snapshot"), does("drain"), does("reconcile"),
-            does("probe"), does("count"), does("check"),
+            self.publish, lambda state: self.step("acknowledge"), does("snapshot"), does("compare"), does("drain"),
+            does("reconcile"), does("probe"), does("count"), does("check"),
         )  # fmt: skip
 
     def sample(self, stores: Sequence[str], start: datetime, end: datetime) -> Sample:

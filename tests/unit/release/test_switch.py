@@ -66,7 +66,8 @@ class World:
 
         return Ports(
             publish=self.publish, acknowledge=lambda state: self.do("acknowledge"), snapshot=step("snapshot"),
-            drain=step("drain"), reconcile=step("reconcile"), probe=step("probe"), count=step("count"), check=step("check"),
+            compare=step("compare"), drain=step("drain"), reconcile=step("reconcile"), probe=step("probe"),
+            count=step("count"), check=step("check"),
         )  # fmt: skip
 
 
@@ -92,7 +93,17 @@ def test_all_steps_in_order(log: EventLog) -> None:
     """A store would move before its writes were stopped, or before they had all arrived."""
     world = World()
     state = carry_out(log, world.ports())
-    assert world.calls == ["snapshot", "publish", "acknowledge", "drain", "reconcile", "publish", "acknowledge", "probe"]
+    assert world.calls == [
+        "snapshot",
+        "compare",
+        "publish",
+        "acknowledge",
+        "drain",
+        "reconcile",
+        "publish",
+        "acknowledge",
+        "probe",
+    ]
     assert state.on(Route.TIDB) == WAVES[0]
     assert state.switch is None
     assert routes(world.published) == routes(state)

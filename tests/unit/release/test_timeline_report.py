@@ -51,7 +51,7 @@ def test_each_switch_with_the_seconds_its_stores_were_closed() -> None:
     assert [row[8] for row in switches] == [3.0, 2.5, 2.5, None]
     assert "put back at drain: Not everything arrived" in str(switches[0][-1])
     steps = rows(told(completed()), "Steps of the switches")
-    assert len(steps) == 3 + 8 + 8 + 3
+    assert len(steps) == 4 + 9 + 9 + 3
     assert any("acknowledged 50" in str(row[-1]) for row in steps)
 
 

@@ -186,10 +186,10 @@ def test_steps_with_their_seconds() -> None:
     assert timeline is not None
     switch = timeline.switches[0]
     assert [step.step for step in switch.steps] == [
-        "snapshot", "fence", "acknowledge", "drain", "reconcile", "publish", "follow", "probe",
+        "snapshot", "compare", "fence", "acknowledge", "drain", "reconcile", "publish", "follow", "probe",
     ]  # fmt: skip
     assert switch.fenced_s == 2.5
-    assert switch.seconds == 4.0
+    assert switch.seconds == 4.5
     assert (switch.outcome, switch.wave, switch.before, switch.to) == ("done", 0, Route.LEGACY, Route.TIDB)
     assert timeline.fenced_s == (2.5,)
     assert timeline.waves[0].moved_at == switch.ended_at

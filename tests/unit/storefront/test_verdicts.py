@@ -34,7 +34,7 @@ def find(
     conflicts: frozenset[tuple[str, str, str]] = frozenset(),
 ) -> list[Deviation]:
     claims = gather_claims(entries, people)
-    return find_deviations(claims, (legacy, target), people, START, set(conflicts), 10.0)
+    return find_deviations(claims, (legacy, target), people, START, dict.fromkeys(conflicts, 0.0), 10.0)
 
 
 def kinds(deviations: Sequence[Deviation]) -> set[tuple[str, str]]:

@@ -129,6 +129,15 @@ def test_remembered_images_are_bounded(place: Place) -> None:
     assert sent.settle()[KEY].to_list() == ["B\x1f1", "A\x1f1"]
 
 
+def test_a_page_of_which_nothing_was_sent_is_no_memory(place: Place) -> None:
+    """Sync would end with a bug: an empty memory has no first time."""
+    sent = SentImages()
+    place.execute("UPDATE line SET note = 'x'")
+    sent.remember(place.table, rows_of(sweep_dirty(place.connection, place.schema, place.table)).clear())
+    assert sent.is_empty
+    assert list(tail_pass(place.connection, place.schema, place.table, 0, sent)) == []
+
+
 def test_rows_that_were_sent_and_could_not_be_marked_are_not_sent_again(place: Place) -> None:
     sent = SentImages()
     place.execute("UPDATE line SET note = 'x'")

@@ -20,7 +20,7 @@ def planned(*stores: str, release: str = "autumn") -> ReleaseState:
 
 def fenced(state: ReleaseState, *stores: str, to: Route = Route.TIDB) -> ReleaseState:
     """The same with these stores fenced, on their way."""
-    return fold([SwitchBegun(stores, to), StepDone("snapshot"), Routed("fence"), StepDone("fence")], state)
+    return fold([SwitchBegun(stores, to), StepDone("snapshot"), StepDone("compare"), Routed("fence"), StepDone("fence")], state)
 
 
 def moved(state: ReleaseState, *stores: str, to: Route = Route.TIDB) -> ReleaseState:

@@ -1,0 +1,183 @@
+"""Compare the rows of some stores on both sides: all of them, or those that may have changed since they were found to agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+import polars as pl
+
+from etl.load.sql import name_list, places, sql
+from etl.names import bracket
+from etl.reconcile.actual import select
+from etl.reconcile.by_key import LookupNow
+from etl.reconcile.expected import Expectation, read_lookups
+from etl.reconcile.members import Corrections
+from etl.reconcile.plan import PART, SOURCE, PartPlan, TablePlan
+from etl.reconcile.rows import Comparison
+from etl.reconcile.second_look import Now
+from etl.source.connect import Source
+from etl.source.ranges import literal
+from etl.source.versions import Versions, changes_lost, was_changed
+from etl.sync.capture.rows import SYNC_INDEX
+from etl.sync.capture.sweep import STORE
+from etl.sync.compare_some import compare_page
+from etl.target.bulk import BulkConnection
+
+
+def proceed() -> None:
+    """Where a comparison may take as long as it does."""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """All rows of some stores in one table. `keys`: those of the target's rows."""
+
+    comparison: Comparison
+    keys: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A moment on both sides. `at`: what the target's statements before it changed was committed (its clock, UTC, without zone).
+    `versions`: of Change Tracking, by legacy database; None where that is off."""
+
+    at: datetime
+    versions: Mapping[str, int | None]
+
+
+def compare_whole(now: Now, plan: TablePlan, stores: Sequence[str], check: Callable[[], None] = proceed) -> Whole:
+    """All rows of the stores, of both sides, in a table that says whose its rows are. `check` is called now and then, and may
+    raise."""
+    statement = sql("{select} WHERE store_code IN ({marks})", {}, select=select(now.schema, plan), marks=places(len(stores)))
+    frames = [pl.DataFrame(schema=plan.schema)]
+    for frame in now.target.read_frame(statement, plan.schema, tuple(stores)):
+        frames.append(frame)
+        check()
+    actual = blanked(plan, pl.concat(frames))
+    expected = [nothing(plan)]
+    for part in parts_of_stores(plan):
+        for frame in rows_of_stores(now, plan, part, stores):
+            expected.append(frame)
+            check()
+    return Whole(compare_page(now, plan, pl.concat(expected, how="diagonal"), actual), actual.select(plan.key))
+
+
+def compare_since(
+    now: Now, source: Source, plan: TablePlan, stores: Sequence[str], since: Moment, known: pl.DataFrame | None
+) -> Comparison | None:
+    """Rows of the stores that changed since a moment, on either side. `known`: keys of the rows that agreed after it, where all
+    were compared; None where they were not.
+
+    None where that does not tell everything, so that all have to be compared: Change Tracking is off or has forgotten, rows were
+    deleted, rows of the target came or went without a time that says so, or a table changed that others are looked up in.
+    """
+    parts = parts_of_stores(plan)
+    versions = [since.versions.get(part.part.source.database) for part in parts]
+    if not parts or not all(map(partial(tells_changes, source), parts, versions)):
+        return None
+    actual = blanked(plan, changed_rows(now, plan, stores, since.at))
+    if known is not None and not same_but(known, read_keys(now.target, now.schema, plan, stores), actual, plan.key):
+        return None
+    expected = [nothing(plan)]
+    for part, version in zip(parts, versions, strict=True):
+        assert version is not None, "tells_changes looked"
+        expected += list(rows_of_stores(now, plan, part, stores, changed_since(part, version)))
+    return compare_page(now, plan, pl.concat(expected, how="diagonal"), actual)
+
+
+def tells_stores(plan: TablePlan) -> bool:
+    """Whether rows of both sides say whose they are."""
+    return STORE in plan.schema and bool(parts_of_stores(plan))
+
+
+def parts_of_stores(plan: TablePlan) -> tuple[PartPlan, ...]:
+    """Parts whose legacy rows say whose they are."""
+    return tuple(part for part in plan.parts if legacy_store(part) is not None)
+
+
+def legacy_store(part: PartPlan) -> str | None:
+    """The legacy column that says whose a row is."""
+    try:
+        sources = part.part.column(STORE).sources
+    except KeyError:
+        return None
+    return sources[0] if len(sources) == 1 and sources[0] in part.table.by_name else None
+
+
+def rows_of_stores(now: Now, plan: TablePlan, part: PartPlan, stores: Sequence[str], more: str = "") -> Iterator[pl.DataFrame]:
+    """What the legacy rows of some stores make; `more` (T-SQL) says which of them."""
+    column = legacy_store(part)
+    assert column is not None, "asked before"
+    expectation: Expectation = now.expectation(plan, Corrections(LookupNow(now.target, now.schema)))
+    codes = ", ".join(literal(part.table.by_name[column], store.encode("utf-16-le")) for store in stores)
+    where = f"{bracket(column)} IN ({codes}){more}"
+    with now.open_source(part.part.source.database) as source:
+        for batch in expectation.read(source, part, read_lookups(source, part, now.batch_rows), now.batch_rows, where):
+            yield batch.rows.select(*plan.schema.names(), PART, SOURCE)
+
+
+def changed_since(part: PartPlan, version: int) -> str:
+    """T-SQL: and the row has a change after this version. Keys of changes have names of ours: a key's own name is the row's."""
+    name, keys = part.part.source, part.part.key
+    changes = ", ".join(f"c.{bracket(key)} AS [__k{place}]" for place, key in enumerate(keys))
+    same = " AND ".join(f"ct.[__k{place}] = {bracket(key)}" for place, key in enumerate(keys))
+    table = f"CHANGETABLE(CHANGES {bracket(name.schema)}.{bracket(name.name)}, {int(version)})"
+    return " ".join((" AND EXISTS (SELECT 1 FROM (SELECT", changes, "FROM", table, "AS c) AS ct WHERE", same + ")"))
+
+
+def tells_changes(source: Source, part: PartPlan, version: int | None) -> bool:
+    """Whether Change Tracking tells all that happened to a part's rows since a version, and they are all still there."""
+    name = part.part.source
+    if version is None or not part.table.change_tracking or changes_lost(source, name, version):
+        return False
+    changes = f"CHANGETABLE(CHANGES {bracket(name.schema)}.{bracket(name.name)}, {int(version)})"
+    deleted = " ".join(("SELECT TOP (1) 1 FROM", changes, "AS c WHERE c.SYS_CHANGE_OPERATION = 'D'"))
+    if source.query(deleted, database=name.database):
+        return False
+    return all(was_changed(source, table, Versions(version, None)) is False for _, table in part.lookups)
+
+
+def changed_rows(now: Now, plan: TablePlan, stores: Sequence[str], at: datetime) -> pl.DataFrame:
+    """Rows of the stores that the target changed since."""
+    statement = sql(
+        "{select} FORCE INDEX ({index}) WHERE updated_at >= %s AND store_code IN ({marks})",
+        {"index": SYNC_INDEX},
+        select=select(now.schema, plan),
+        marks=places(len(stores)),
+    )
+    return pl.concat([pl.DataFrame(schema=plan.schema), *now.target.read_frame(statement, plan.schema, (at, *stores))])
+
+
+def read_keys(target: BulkConnection, schema: str, plan: TablePlan, stores: Sequence[str]) -> pl.DataFrame:
+    """Keys of all rows of the stores on the target."""
+    types = {name: plan.schema[name] for name in plan.key}
+    names = {"schema": schema, "table": plan.target}
+    statement = "SELECT {columns} FROM {schema}.{table} WHERE store_code IN ({marks})"
+    made = sql(statement, names, columns=name_list(plan.key), marks=places(len(stores)))
+    return pl.concat([pl.DataFrame(schema=types), *target.read_frame(made, types, tuple(stores))])
+
+
+def same_but(known: pl.DataFrame, there: pl.DataFrame, changed: pl.DataFrame, key: Sequence[str]) -> bool:
+    """Whether all known rows are there, and all others are among the changed ones.
+
+    >>> known, there = pl.DataFrame({"id": [1, 2]}), pl.DataFrame({"id": [1, 2, 3]})
+    >>> [same_but(known, there, pl.DataFrame({"id": [new]}), ["id"]) for new in (3, 2)]
+    [True, False]
+    """
+    on = list(key)
+    gone = known.join(there, on=on, how="anti")
+    new = there.join(known, on=on, how="anti").join(changed, on=on, how="anti")
+    return gone.is_empty() and new.is_empty()
+
+
+def blanked(plan: TablePlan, rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows of the target without what no legacy row can hold."""
+    return rows if plan.born is None else plan.born.blanked(rows)
+
+
+def nothing(plan: TablePlan) -> pl.DataFrame:
+    """No row of the legacy side."""
+    return pl.DataFrame(schema={**plan.schema, PART: pl.UInt8, SOURCE: pl.String})
