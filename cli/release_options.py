@@ -1,4 +1,4 @@
-"""The option of every release command: which plan."""
+"""The option of every command that needs a release's plan: which one."""
 
 from __future__ import annotations
 
@@ -16,8 +16,15 @@ PlanFile = Annotated[
 ]
 
 
-def plan_of(settings: Settings, path: Path | None) -> Plan:
-    """The plan that was named, or the one beside membershift.toml. Raises ConfigurationError."""
-    from migrations.release.plan_file import DEFAULT_NAME, read_plan
+def plan_path(settings: Settings, path: Path | None) -> Path:
+    """The plan that was named, or the one beside the membershift.toml in use, from whichever folder the command is called."""
+    from migrations.release.plan_file import DEFAULT_NAME
 
-    return read_plan(path or settings.origin.resolve().parent / DEFAULT_NAME)
+    return path or settings.origin.resolve().parent / DEFAULT_NAME
+
+
+def plan_of(settings: Settings, path: Path | None) -> Plan:
+    """What stands in it. Raises ConfigurationError."""
+    from migrations.release.plan_file import read_plan
+
+    return read_plan(plan_path(settings, path))

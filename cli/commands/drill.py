@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.options import Html, Json, lang_of, settings_of
+from cli.release_options import PlanFile, plan_of
 
 drill = typer.Typer(no_args_is_help=True)
 
@@ -49,7 +50,7 @@ def run_one(
     i_mean_production: Annotated[
         bool, typer.Option("--i-mean-production", help="Close real stores for some seconds, twice, under the plan.")
     ] = False,
-    plan: Annotated[Path, typer.Option(help="The plan of the release, for production.", dir_okay=False)] = Path("release.toml"),
+    plan_file: PlanFile = None,
     store: Annotated[
         list[str] | None, typer.Option("--store", "-s", help="In production: this store goes back and comes again; repeatable.")
     ] = None,
@@ -72,7 +73,7 @@ def run_one(
     from reports.documents.drill import drill_document
 
     if not sandbox:
-        in_production(context, name, plan, tuple(store or ()), meant=i_mean_production, as_json=as_json)
+        in_production(context, name, plan_file, tuple(store or ()), meant=i_mean_production, as_json=as_json)
         return
     chosen = folder or Path(tempfile.mkdtemp(prefix="membershift-drill-"))
     result = run_drill(DrillRequest(name, chosen.absolute(), stores, rate, seconds, keep=keep), show_note)
@@ -80,13 +81,14 @@ def run_one(
     raise typer.Exit(int(ExitCode.DONE if result.passed else ExitCode.DIFFERENCES))
 
 
-def in_production(context: typer.Context, name: str, plan: Path, stores: tuple[str, ...], *, meant: bool, as_json: bool) -> None:
+def in_production(
+    context: typer.Context, name: str, plan_file: Path | None, stores: tuple[str, ...], *, meant: bool, as_json: bool
+) -> None:
     """Stores go back and come again."""
     from cli.output import show, show_note
     from etl.dedupe.answers import who_is_asked
     from etl.errors import RefusedError
     from fixtures.drills.production import ReturnRequest, refuse_unmeant, return_stores
-    from migrations.release.plan_file import read_plan
     from reports.documents.drill import returned_document
 
     if name != "rollback":
@@ -96,5 +98,6 @@ def in_production(context: typer.Context, name: str, plan: Path, stores: tuple[s
         )
     request = ReturnRequest(stores, who_is_asked(None), meant)
     refuse_unmeant(request)
-    result = return_stores(settings_of(context), read_plan(plan), request, show_note)
+    settings = settings_of(context)
+    result = return_stores(settings, plan_of(settings, plan_file), request, show_note)
     show(returned_document(result, lang_of(context)), result, as_json=as_json)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.options import Html, Json, lang_of, settings_of
-from cli.release_options import PlanFile
+from cli.release_options import PlanFile, plan_path
 
 if TYPE_CHECKING:
     from migrations.release.view import ReleaseView
@@ -39,13 +39,11 @@ def watch(
     from cli.release_watching import keep_watching, page_of
     from migrations.release.lookout import open_lookout
     from migrations.release.page_server import parse_page_address, serve_page
-    from migrations.release.plan_file import DEFAULT_NAME
 
     address = parse_page_address(page) if page is not None else None
     settings, lang = settings_of(context), lang_of(context)
-    plan = plan_file or settings.origin.resolve().parent / DEFAULT_NAME
     with ExitStack() as stack:
-        lookout = stack.enter_context(open_lookout(settings.state_dir, plan))
+        lookout = stack.enter_context(open_lookout(settings.state_dir, plan_path(settings, plan_file)))
         if as_json:
             show_json(told(lookout.look()))
             return
