@@ -47,6 +47,11 @@ class TargetSettings(ConnectionSettings):
     schema_name: str = Field(default="membership", alias="schema", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,58}$")
     state_schema: str = Field(default="membershift", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,58}$")
 
+    @property
+    def verify_schema(self) -> str:
+        """The scratch schema that `snapshot verify` restores into; a name has at most 64 characters."""
+        return f"{self.state_schema}_verify"[:64]
+
 
 class MappingSettings(Section):
     """`path` is a folder of mapping files, or the name of a mapping that comes with the program ("retailer")."""

@@ -13,6 +13,9 @@ from etl.settings import TargetSettings
 ON_SCHEMAS: Final = ("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP", "INDEX")
 """What schema, load, import, reconcile and repair use, on `membership` and on `membershift`."""
 
+TO_VERIFY: Final = ("SELECT", "INSERT", "CREATE", "DROP")
+"""What `snapshot verify` uses on its scratch schema."""
+
 GRANT: Final = re.compile(r"^GRANT (?P<rights>.+?) ON (?P<scope>\S+?\.\S+|\*) TO ", re.IGNORECASE)
 COLUMNS: Final = re.compile(r"\([^)]*\)")
 
@@ -64,7 +67,7 @@ def matches(pattern: str, schema: str) -> bool:
 
 
 def judge_grants(grants: Grants, settings: TargetSettings, *, user: str, is_tidb: bool) -> Iterator[CheckResult]:
-    """Each schema, and PROCESS on TiDB."""
+    """Each schema, what snapshots of a release need, and PROCESS on TiDB."""
     for schema in (settings.schema_name, settings.state_schema):
         missing = [right for right in ON_SCHEMAS if not grants.held(right, schema)]
         values = (("missing", ", ".join(missing)), ("schema", schema), ("user", user), ("rights", ", ".join(ON_SCHEMAS)))
@@ -74,8 +77,10 @@ def judge_grants(grants: Grants, settings: TargetSettings, *, user: str, is_tidb
             yield CheckResult(name, "target", "fail", "Missing: {missing}.", remedy, values)
         else:
             yield CheckResult(name, "target", "ok", "{rights}.", values=values)
+    yield judge_verifying(grants, settings.verify_schema, user)
     if is_tidb:
         yield judge_process(grants, user)
+        yield judge_gc_life_time(grants, user)
     if grants.held("SUPER") or grants.held("ALL PRIVILEGES"):
         remedy = "Use an account of its own with the rights of docs/rights.md."
         yield CheckResult("least rights", "target", "warn", "The account may administer the whole server.", remedy)
@@ -90,3 +95,23 @@ def judge_process(grants: Grants, user: str) -> CheckResult:
         return CheckResult("right PROCESS", "target", "ok", "Held.")
     found = "Missing: open transactions of other accounts cannot be seen, so changes made by them could be missed later."
     return CheckResult("right PROCESS", "target", "fail", found, "Run: GRANT PROCESS ON *.* TO {user}", (("user", user),))
+
+
+def judge_verifying(grants: Grants, schema: str, user: str) -> CheckResult:
+    """Snapshots of a release are restored into a schema of their own, which only `snapshot verify` needs."""
+    missing = [right for right in TO_VERIFY if not grants.held(right, schema)]
+    values = (("missing", ", ".join(missing)), ("schema", schema), ("user", user), ("rights", ", ".join(TO_VERIFY)))
+    name = f"rights on {schema}"
+    if not missing:
+        return CheckResult(name, "target", "ok", "{rights}.", values=values)
+    found = "Missing: {missing}. `snapshot verify` cannot restore a snapshot of a release to look at it."
+    return CheckResult(name, "target", "warn", found, "Run: GRANT {missing} ON `{schema}`.* TO {user}", values)
+
+
+def judge_gc_life_time(grants: Grants, user: str) -> CheckResult:
+    """Before each switch of a release a snapshot has TiDB keep old versions of rows for longer, which belongs to the cluster."""
+    if grants.held("SYSTEM_VARIABLES_ADMIN") or grants.held("SUPER"):
+        return CheckResult("right SYSTEM_VARIABLES_ADMIN", "target", "ok", "Held.")
+    found = "Missing: rows can be read as they were at a snapshot for tidb_gc_life_time only, 10 minutes where nobody changed it."
+    remedy = "Run: GRANT SYSTEM_VARIABLES_ADMIN ON *.* TO {user}"
+    return CheckResult("right SYSTEM_VARIABLES_ADMIN", "target", "warn", found, remedy, (("user", user),))

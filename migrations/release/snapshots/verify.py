@@ -28,7 +28,6 @@ from migrations.release.snapshots.files import keys_of, read_rows
 from migrations.release.snapshots.model import Manifest, StoredFile, folder_of, read_manifest
 from migrations.release.snapshots.own_tables import OwnTable, read_own_tables
 
-SCRATCH: Final = "_verify"
 COLLECTED: Final = frozenset({9006, 8055})
 """TiDB: what is asked for has been collected, or lies before it can be read."""
 
@@ -98,7 +97,7 @@ def tables_as_then(target: BulkConnection, manifest: Manifest) -> Mapping[str, O
 @contextmanager
 def scratch_schema(settings: Settings, target: BulkConnection) -> Iterator[str]:
     """An empty schema for one verify at a time; what a killed one left is dropped first. Raises RefusedError."""
-    name = f"{settings.target.state_schema}{SCRATCH}"[:64]
+    name = settings.target.verify_schema
     taken = target.scalar("SELECT GET_LOCK(%s, 2)", (f"membershift.{name}"[:64],))
     if taken is None or int(taken) != 1:
         raise RefusedError("Another `snapshot verify` is running on this target.", "Wait for it to end.")

@@ -15,8 +15,9 @@ from pydantic import SecretStr
 from etl.checks.clocks import measure_skew
 from etl.checks.model import CheckResult
 from etl.checks.run import run_doctor
-from etl.errors import ExitCode
+from etl.errors import ExitCode, TargetError
 from etl.settings import Settings, StageSettings, TargetSettings
+from etl.target.connect import connect_bulk
 from fixtures.data.generate import LegacyData
 from fixtures.legacy_server.launcher import LegacyServer
 from tests.conftest import BLIND, READER, SettingsFactory, split_url
@@ -130,6 +131,35 @@ def test_the_remedy_is_a_statement_that_helps(settings_for: SettingsFactory, fre
         healed = answers(settings_for(target=target), "target")
     assert sum(check.status == "fail" for check in broken.values()) >= 2
     assert not [check for check in healed.values() if check.status == "fail"]
+
+
+def test_what_snapshots_need_is_named_and_the_remedy_helps(settings_for: SettingsFactory, fresh_target: TargetSettings) -> None:
+    """What a bug would cost: a release in its last night, and `snapshot verify` that may not make its schema."""
+    scratch = fresh_target.verify_schema
+    with account(fresh_target, *ALL_RIGHTS) as target, administrator(fresh_target) as run:
+        found = answers(settings_for(target=target), "target")[f"rights on {scratch}"]
+        assert found.status == "warn", "who never takes a snapshot is ready all the same"
+        assert found.found_text.startswith("Missing: SELECT, INSERT, CREATE, DROP.")
+        with connect_bulk(target, "") as connection, pytest.raises(TargetError):
+            connection.execute(f"CREATE DATABASE `{scratch}`")
+        run(found.remedy_text.removeprefix("Run: "))
+        assert answers(settings_for(target=target), "target")[f"rights on {scratch}"].status == "ok"
+        with connect_bulk(target, "") as connection:
+            connection.execute(f"CREATE DATABASE `{scratch}`")
+            connection.execute(f"DROP DATABASE `{scratch}`")
+
+
+@pytest.mark.tidb
+def test_keeping_old_versions_takes_a_right_on_tidb(settings_for: SettingsFactory, fresh_target: TargetSettings) -> None:
+    """What a bug would cost: rows as they were before the switch, wanted an hour later, and collected after ten minutes."""
+    name = "right SYSTEM_VARIABLES_ADMIN"
+    with account(fresh_target, *ALL_RIGHTS) as target, administrator(fresh_target) as run:
+        found = answers(settings_for(target=target), "target")[name]
+        assert found.status == "warn"
+        run(found.remedy_text.removeprefix("Run: "))
+        assert answers(settings_for(target=target), "target")[name].status == "ok"
+        with connect_bulk(target, "") as connection:
+            connection.execute("SET GLOBAL tidb_gc_life_time = @@GLOBAL.tidb_gc_life_time")
 
 
 @pytest.mark.tidb
