@@ -35,8 +35,9 @@ ROUNDS_A_SHIFT: Final = 20
 """After so many the stores close, and everything sold so far is looked for: what goes wrong is found near to where it did."""
 ALLOWANCE_S: Final = 120.0
 ROUND_S: Final = 240.0
-LEASE_WAITED_FOR: Final = 4
+LEASE_WAITED_FOR: Final = 8
 """After every so many kills of the controller its lease is waited for, as drill kill-controller does; else it is taken away."""
+LATEST_STRIKE_S: Final = 10.0
 EARLY_SHARE: Final = 0.25
 """Of the rounds, stores are ordered back while they are on their way."""
 PLAN: Final = """\
@@ -105,7 +106,9 @@ class Rounds:
             *((one.__name__, partial(self.break_sync, one), weight) for one, weight in BROKEN),
         ]
         picked = self.chance.choices(often, [weight for *_, weight in often], k=self.chance.choice((0, 1, 1, 2, 3)))
-        return sorted((Strike(self.chance.uniform(0.0, 12.0), name, do) for name, do, _ in picked), key=lambda one: one.after_s)
+        return sorted(
+            (Strike(self.chance.uniform(0.0, LATEST_STRIKE_S), name, do) for name, do, _ in picked), key=lambda one: one.after_s
+        )
 
 
 BROKEN: Final = (
@@ -171,7 +174,7 @@ class Round:
         return "moved" if state.on(Route.TIDB) == scene.stores else ""
 
     def backward(self) -> str:
-        """Whether every store is back, and nothing is still to go wrong."""
+        """Whether every store is back. What has not gone wrong by then does not."""
         self.strike()
         return "back" if self.rounds.scene.state().phase is Phase.ROLLED_BACK else ""
 
