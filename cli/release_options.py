@@ -27,4 +27,4 @@ def plan_of(settings: Settings, path: Path | None) -> Plan:
     """What stands in it. Raises ConfigurationError."""
     from migrations.release.plan_file import read_plan
 
-    return read_plan(plan_path(settings, path))
+    return read_plan(plan_path(settings, path), settings.roles)

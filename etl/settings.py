@@ -174,7 +174,8 @@ class StateSettings(Section):
 
 class Settings(Section):
     """All of membershift.toml, secrets resolved. `roles`: the system's users that hold a role, by its name (dba, ops, finance);
-    the audit log notes them. `origin` is the file it was read from, for messages."""
+    the audit log notes them, and a release asks for approver, operator and overruler. `origin` is the file it was read from, for
+    messages."""
 
     source: SourceSettings
     target: TargetSettings

@@ -43,7 +43,8 @@ def watch(
     address = parse_page_address(page) if page is not None else None
     settings, lang = settings_of(context), lang_of(context)
     with ExitStack() as stack:
-        lookout = stack.enter_context(open_lookout(settings.state_dir, plan_path(settings, plan_file)))
+        plan = plan_path(settings, plan_file)
+        lookout = stack.enter_context(open_lookout(settings.state_dir, plan, settings.roles))
         if as_json:
             show_json(told(lookout.look()))
             return

@@ -17,7 +17,7 @@ from migrations.release.alerts.model import Standing
 from migrations.release.event_log import EventLog, open_event_log
 from migrations.release.events import Planned
 from migrations.release.plan import Plan
-from migrations.release.plan_file import read_plan
+from migrations.release.plan_file import NO_ROLES, Roles, read_plan
 from migrations.release.timeline import Teller, Timeline, read_timeline
 from migrations.release.view import ReleaseView, view_of
 
@@ -28,12 +28,17 @@ NOTHING_PLANNED: Final = RefusedError(
 
 
 class Lookout:
-    """Of one state folder. Several threads may look."""
+    """Of one state folder. `roles`: of membershift.toml. Several threads may look."""
 
     def __init__(
-        self, log: EventLog, state_dir: Path, plan: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        log: EventLog,
+        state_dir: Path,
+        plan: Path,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        roles: Roles = NO_ROLES,
     ) -> None:
-        self.log, self.state_dir, self.plan, self.now = log, state_dir, plan, now
+        self.log, self.state_dir, self.plan, self.now, self.roles = log, state_dir, plan, now, roles
         self.teller = Teller()
         self.timeline: Timeline | None = None
         self.known_plan: tuple[float, Plan] | None = None
@@ -68,7 +73,7 @@ class Lookout:
         except OSError:
             stamp = -1.0
         if self.known_plan is None or self.known_plan[0] != stamp:
-            self.known_plan = (stamp, read_plan(self.plan))
+            self.known_plan = (stamp, read_plan(self.plan, self.roles))
         return self.known_plan[1]
 
     def read_acks(self, plan: Plan | None) -> list[Ack]:
@@ -88,12 +93,12 @@ def or_trouble(read: Callable[[], T], trouble: list[str]) -> T | None:
 
 
 @contextmanager
-def open_lookout(state_dir: Path, plan: Path) -> Iterator[Lookout]:
-    """Raises RefusedError where nothing was ever planned: looking makes no file."""
+def open_lookout(state_dir: Path, plan: Path, roles: Roles = NO_ROLES) -> Iterator[Lookout]:
+    """`roles`: of membershift.toml. Raises RefusedError where nothing was ever planned: looking makes no file."""
     if not (state_dir / STATE_DB).exists():
         raise NOTHING_PLANNED
     with open_event_log(state_dir) as log:
-        yield Lookout(log, state_dir, plan)
+        yield Lookout(log, state_dir, plan, roles=roles)
 
 
 def read_release(state_dir: Path, release: str | None = None) -> Timeline:

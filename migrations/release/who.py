@@ -25,7 +25,8 @@ def require_role(plan: Plan, role: Role) -> str:
         return person
     named = ", ".join(getattr(plan.roles, role))
     raise RefusedError(
-        f"{person} is no {role} of this release.", f"One of these may do it: {named}. The list is [roles] in {plan.origin.name}."
+        f"{person} is no {role} of this release.",
+        f"One of these may do it: {named}. The list is [roles] in {plan.origin.name} or in membershift.toml.",
     )
 
 
