@@ -8,8 +8,10 @@ so nobody is believed to be gone by the times in the files alone: the controller
 from __future__ import annotations
 
 import json
+import os
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -112,8 +114,28 @@ def read_ack(path: Path) -> Iterator[Ack]:
         sequence, in_flight, trouble = found["sequence"], found["in_flight"], str(found.get("trouble", ""))
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         at, lease_s, sequence, in_flight, trouble = written, LEASE_S, -1, 0, "its acknowledgement cannot be read"
-    mark = f"{stamp.st_mtime_ns}/{stamp.st_ino}/{len(text)}"
-    yield Ack(path.stem, sequence, max(at, written), lease_s, in_flight, trouble, mark)
+    yield Ack(path.stem, sequence, max(at, written), lease_s, in_flight, trouble, mark_of(stamp))
+
+
+def mark_of(stamp: os.stat_result) -> str:
+    """Another one whenever the file was written."""
+    return f"{stamp.st_mtime_ns}/{stamp.st_ino}/{stamp.st_size}"
+
+
+def marks_in(folder: Path) -> dict[str, str]:
+    """The mark of each acknowledgement, by instance, without opening any. Raises ConfigurationError as read_acks does."""
+    found: dict[str, str] = {}
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(".json"):
+                    with suppress(FileNotFoundError):
+                        found[Path(entry.name).stem] = mark_of(entry.stat())
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise disk_error(error, folder) from error
+    return found
 
 
 def prepare_acks(folder: Path) -> str:
@@ -156,7 +178,9 @@ def forget_acks(folder: Path, now: datetime, older_s: float = FORGOTTEN_S) -> tu
 
 
 class AckWatch:
-    """Of one controller, looked at every second or so from its start on. `steady`: a clock in seconds that cannot be set."""
+    """Of one controller, which hears every second or so from its start on: whoever was silent for longer than its lease before a
+    switch began is not waited for while stores are closed. Several threads may use it. `steady`: a clock in seconds that cannot
+    be set."""
 
     def __init__(
         self,
@@ -167,19 +191,30 @@ class AckWatch:
     ) -> None:
         self.folder, self.expected, self.allowance_s, self.steady = folder, expected, allowance_s, steady
         self._heard: dict[str, tuple[str, float]] = {}
+        self._lock = threading.Lock()
+
+    def hear(self) -> None:
+        """Who has said something since the last time, by the marks of the files alone: it is done each second, for years. Raises
+        ConfigurationError where the folder cannot be read."""
+        self._note(marks_in(self.folder))
+
+    def _note(self, marks: Mapping[str, str]) -> dict[str, float]:
+        """Since when each instance has said nothing new, by the steady clock."""
+        with self._lock:
+            now, before = self.steady(), self._heard
+            self._heard = {
+                name: old if (old := before.get(name)) and old[0] == mark else (mark, now) for name, mark in marks.items()
+            }
+            return {name: at for name, (_, at) in self._heard.items()}
 
     def look(self, sequence: int, now: datetime | None = None) -> Acknowledged:
         """Who has taken map `sequence` or a later one. Raises ConfigurationError where the folder cannot be read."""
         now = now or datetime.now(UTC)
         acks = read_acks(self.folder)
-        heard = self.steady()
-        before = self._heard
-        self._heard = {
-            ack.instance: old if (old := before.get(ack.instance)) and old[0] == ack.mark else (ack.mark, heard) for ack in acks
-        }
+        since, heard = self._note({ack.instance: ack.mark for ack in acks}), self.steady()
         behind = [ack for ack in acks if ack.sequence < sequence]
         silent = [ack for ack in behind if ack.lapsed(now, self.allowance_s)]
-        sure = [ack for ack in silent if heard - self._heard[ack.instance][1] > ack.lease_s + self.allowance_s]
+        sure = [ack for ack in silent if heard - since[ack.instance] > ack.lease_s + self.allowance_s]
         return Acknowledged(
             sequence,
             tuple(ack.instance for ack in acks if ack.sequence >= sequence and not ack.lapsed(now, self.allowance_s)),

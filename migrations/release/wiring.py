@@ -21,7 +21,7 @@ from etl.progress import Progress, Silent
 from etl.settings import Settings, SourceSettings, TargetSettings
 from etl.source.connect import open_source
 from etl.target.connect import connect_bulk
-from migrations.release.acks import forget_acks
+from migrations.release.acks import AckWatch, forget_acks
 from migrations.release.alerts.desk import Desk, open_desk
 from migrations.release.controller import Eyes, Mover, Watcher, is_over, keep_watching, left_on_tidb
 from migrations.release.decide import Act
@@ -95,10 +95,17 @@ def open_controller(
 ) -> tuple[Watcher, Mover]:
     """Nothing is connected yet. `logs`: of the watcher and of the mover, each with its own connection, under the same lease."""
     watching, moving = logs
-    watcher = Watcher(watching, plan, eyes_of(settings, plan, watching, desk))
-    mover = Mover(moving, plan, Steps(settings, plan, progress).ports(), eyes_of(settings, plan, moving, desk))
+    steps = Steps(settings, plan, progress)
+    watcher = Watcher(watching, plan, eyes_of(settings, plan, watching, desk), partial(hear_instances, steps.watch))
+    mover = Mover(moving, plan, steps.ports(), eyes_of(settings, plan, moving, desk))
     mover.not_ready = Preflight(settings, plan)
     return watcher, mover
+
+
+def hear_instances(watch: AckWatch) -> None:
+    """A folder that cannot be read now is told by the switch that needs it: till then nobody counts as gone."""
+    with suppress(OpsError):
+        watch.hear()
 
 
 def eyes_of(settings: Settings, plan: Plan, log: EventLog, desk: Desk) -> Eyes:

@@ -1,4 +1,4 @@
-"""People stand in membershift.toml, in release.toml, or in both alike: never a list that is believed beside one that is signed."""
+"""People stand in membershift.toml, in release.toml, or in both alike: no list is believed beside another one that is signed."""
 
 from __future__ import annotations
 

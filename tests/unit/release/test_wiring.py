@@ -10,16 +10,18 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from etl.errors import RefusedError
+from etl.errors import OpsError, RefusedError
 from etl.progress import Silent
 from etl.settings import Settings, SourceSettings, StateSettings, TargetSettings
 from migrations.release import preflight, wiring
+from migrations.release.alerts.desk import open_desk
+from migrations.release.controller import keep_watching
 from migrations.release.event_log import LONG_AGO, EventLog, LeaseLost, open_event_log
 from migrations.release.events import Planned, RollbackBegun, Routed, Started, StepDone, SwitchBegun, SwitchDone, WaveBegun
 from migrations.release.model import MOVE, ROUTING, ReleaseState, Route
 from migrations.release.plan import Plan
 from migrations.release.preflight import Preflight, nobody_listens, what_is_missing
-from migrations.release.wiring import Moves, RunRequest, refuse_changed_plan, refuse_idle, take_lease
+from migrations.release.wiring import Moves, RunRequest, open_controller, refuse_changed_plan, refuse_idle, take_lease
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -143,3 +145,20 @@ def test_what_does_not_run_says_what_would(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="changed"):
         refuse_changed_plan(planned, plan_in(tmp_path))
     refuse_changed_plan(planned, plan_in(tmp_path), changed=True)
+
+
+def test_the_controller_hears_instances_between_switches(tmp_path: Path) -> None:
+    """What a bug would cost: an instance that died before the first switch keeps its stores closed for a whole lease."""
+    (tmp_path / "acks").mkdir()
+    (tmp_path / "acks" / "till.json").write_text("{}")
+    settings, plan = settings_in(tmp_path), plan_in(tmp_path)
+    with open_event_log(settings.state_dir) as log, open_desk(settings.state_dir, plan.alerts) as desk:
+        log.take_lease("test")
+        watcher, mover = open_controller(settings, plan, (log, log), desk, Silent())
+        end = threading.Event()
+        failed: list[OpsError] = []
+        threading.Timer(0.1, end.set).start()
+        keep_watching(watcher, end, failed.append)
+    assert failed == []
+    steps = mover.ports.publish.__self__  # type: ignore[attr-defined]  # the steps that a switch is made of
+    assert list(steps.watch._heard) == ["till"], "the very watch that the switch asks"

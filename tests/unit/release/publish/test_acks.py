@@ -158,3 +158,41 @@ def test_waiting_ends_with_the_names_of_those_who_have_not_taken_it(tmp_path: Pa
         await_acknowledgement(watch, 42, 10.0, pause_s=0.0)
     say(tmp_path, "till-1", 42, more={"at": now})
     assert await_acknowledgement(watch, 42, 10.0, pause_s=0.0).acknowledged == ("till-1",)
+
+
+def test_who_was_silent_before_the_switch_is_not_waited_for_in_it(tmp_path: Path) -> None:
+    """What a bug would cost: stores closed for as long as the lease of an instance that died last week."""
+    steady = Steady()
+    watch = AckWatch(tmp_path, steady=steady)
+    say(tmp_path, "dead", 40, ago_s=3_600.0)
+    say(tmp_path, "till-1", 42)
+    watch.hear()
+    steady.now = 36.0
+    say(tmp_path, "came", 40, ago_s=3_600.0)
+    watch.hear()
+    found = watch.look(42, NOON)
+    assert (found.lapsed, found.in_doubt) == (("dead",), ("came",)), "who came during the release may be alive"
+    steady.now = 72.0
+    assert watch.look(42, NOON).done
+
+
+def test_hearing_and_looking_know_an_instance_by_the_same_mark(tmp_path: Path) -> None:
+    """What a bug would cost: each look begins the silence anew, and nobody is ever known to be gone."""
+    steady = Steady()
+    watch = AckWatch(tmp_path, steady=steady)
+    say(tmp_path, "店.1", 40, ago_s=3_600.0)
+    (tmp_path / "half.json.partial").write_text("x")
+    for steady.now in (0.0, 20.0, 40.0):
+        watch.hear()
+        found = watch.look(42, NOON)
+    assert found.lapsed == ("店.1",)
+    say(tmp_path, "店.1", 40, ago_s=3_500.0)
+    watch.hear()
+    assert watch.look(42, NOON).in_doubt == ("店.1",), "it has said something: it is alive"
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    AckWatch(tmp_path / "nowhere").hear()
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ConfigurationError):
+        AckWatch(tmp_path / "file").hear()
