@@ -11,7 +11,7 @@ help: ## Show this list
 setup: ## Install what is missing: system packages (as root), uv, the locked environment
 	@bash tools/setup.sh
 
-demo: setup ## The main job on a private sandbox: assess, schema, stage, dedupe, load, reconcile, repair
+demo: setup ## The main job on private sandboxes: move the data, prove it; move the stores, and bring them back
 	@$(BIN)/membershift demo --cache .sandbox-cache
 
 test: setup lint ## Lint, types, layers, documentation, and every test that is not a slow proof

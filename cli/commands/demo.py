@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cli.options import Json, lang_of
+
+
+class Part(StrEnum):
+    """Of the demo."""
+
+    MOVE = "move"
+    RELEASE = "release"
 
 
 def add_to(app: typer.Typer, panel: str) -> None:
@@ -26,22 +34,29 @@ def demo(
     cache: Annotated[
         Path | None, typer.Option(help="Keep the filled legacy server in this folder, for the next demo.", file_okay=False)
     ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the sandbox running.")] = False,
+    only: Annotated[
+        Part | None, typer.Option(help="Only move the data; or only move the stores of a small retailer, and bring them back.")
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the servers running.")] = False,
     as_json: Json = False,
 ) -> None:
     """Run the whole story: sandbox, assess, schema, stage, dedupe, load, reconcile, a planted damage found and repaired.
 
-    Example: membershift demo --members 100000
+    Then a second, small retailer moves its 300 stores in three waves while they sell, the target fails them, they go back by
+    themselves, and every sale is looked for on both sides.
+
+    Example: membershift demo --only release
     """
     import tempfile
 
     from cli.output import show, show_note
     from etl.errors import ExitCode
-    from fixtures.demo import DemoRequest, run_demo
+    from fixtures.demo import PARTS, DemoRequest, run_demo
     from reports.documents.demo import demo_document
 
     chosen = folder or Path(tempfile.mkdtemp(prefix="membershift-demo-"))
-    request = DemoRequest(members, seed, complete_journey, differences, chosen, reports, keep, cache)
+    parts = PARTS if only is None else (only.value,)
+    request = DemoRequest(members, seed, complete_journey, differences, chosen, reports, keep, cache, parts)
     result = run_demo(request, show_note)
     show(demo_document(result, lang_of(context)), result, as_json=as_json)
     raise typer.Exit(int(ExitCode.DONE if result.passed else ExitCode.DIFFERENCES))

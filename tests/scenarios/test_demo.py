@@ -24,7 +24,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[DemoResult, str]:
     """The result of a small demo, and all it said and wrote, as one text."""
     folder = tmp_path_factory.mktemp("demo")
     told: list[str] = []
-    request = DemoRequest(MEMBERS, SEED, False, 20, folder / "sandbox", folder / "reports")
+    request = DemoRequest(MEMBERS, SEED, False, 20, folder / "sandbox", folder / "reports", parts=("move",))
     result = run_demo(request, told.append)
     texts = [path.read_text("utf-8") for path in sorted((folder / "reports").iterdir())]
     assert not (folder / "sandbox" / "membershift.toml").exists()
