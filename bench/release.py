@@ -45,6 +45,8 @@ PAUSE_S: Final = 0.02
 START_S: Final = 60.0
 SETTLE_S: Final = 20.0
 WRITES: Final = 100.0
+WRITES_OF_ONE_STORE: Final = 20.0
+"""A second, once it has moved; all others go on with WRITES."""
 MINUTES_KEPT: Final = 5
 PLAN: Final = """\
 name = "bench"
@@ -257,7 +259,7 @@ def measure_closed(folder: Path) -> list[Result]:
     """For how long a store takes no writes while it moves, and while it comes back; a storefront writes all the time."""
     with (
         open_scene(DrillRequest("closed", folder, stores=1), lambda text: None) as scene,
-        selling(scene, WRITES) as sold,
+        selling(scene, WRITES, tidb_rate=WRITES_OF_ONE_STORE) as sold,
     ):
         scene.sell_for(SETTLE_S)
         move_stores(scene)
