@@ -227,9 +227,10 @@ def reverse_loop(running: Running, plan: SyncPlan, source: Source) -> None:
         def one_round() -> Done:
             nonlocal swept, looked
             if time.monotonic() - swept >= running.settings.sync.sweep_s:
-                began = time.monotonic()
                 counts = sweep_round(sync)
-                swept = swept if pace.left_off else began
+                # From its end: a sweep that takes longer than sweep_s would follow itself, and no round that knows how far it is
+                # would ever come.
+                swept = swept if pace.left_off else time.monotonic()
                 return Done(counts, None)
             if time.monotonic() - looked >= running.settings.sync.deletes_s:
                 looked = time.monotonic()
