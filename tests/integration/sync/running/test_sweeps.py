@@ -8,7 +8,7 @@ import pytest
 
 from etl.sync import run
 from etl.sync.model import Counts
-from etl.sync.reverse_round import ReverseSync
+from etl.sync.reverse_round import ReverseSync, reverse_round, sweep_round
 from tests.integration.sync.running.support import Shop, until
 
 SWEEP_S = 1.0
@@ -17,7 +17,7 @@ SWEEP_S = 1.0
 def test_slow_sweeps_leave_room_for_rounds(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine sync did nothing but sweep: rows were sent, its lag grew without end, and the gate held every wave."""
     order: list[str] = []
-    sweep, go_round = run.sweep_round, run.reverse_round
+    sweep, go_round = sweep_round, reverse_round
 
     def slow_sweep(sync: ReverseSync) -> dict[str, Counts]:
         order.append("sweep")
