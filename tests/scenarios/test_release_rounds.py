@@ -31,7 +31,7 @@ from tests.scenarios import faults
 from tests.scenarios.shops import await_agreement, kill, number_from_environment
 
 ROUNDS: Final = 200
-ROUNDS_A_SHIFT: Final = 20
+ROUNDS_A_SHIFT: Final = 10
 """After so many the stores close, and everything sold so far is looked for: what goes wrong is found near to where it did."""
 ALLOWANCE_S: Final = 120.0
 ROUND_S: Final = 240.0
