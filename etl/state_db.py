@@ -23,6 +23,10 @@ BUSY_S: Final = 10.0
 CREATING: Final = threading.Lock()
 
 
+class StateFull(ConfigurationError):
+    """There is no room to write; nothing was half-written."""
+
+
 @contextmanager
 def open_state(state_dir: Path, tables: str) -> Iterator[sqlite3.Connection]:
     """Open the file, creating it, and `tables` (CREATE TABLE IF NOT EXISTS ...). Rows come as sqlite3.Row; nothing is in a
@@ -87,7 +91,7 @@ def state_error(error: sqlite3.DatabaseError) -> ConfigurationError:
     """What to say of a failure of SQLite."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:
-        return ConfigurationError("The disk that holds state.db is full.", "Free some room; nothing was half-written.")
+        return StateFull("The disk that holds state.db is full.", "Free some room; nothing was half-written.")
     if code == sqlite3.SQLITE_BUSY:
         return ConfigurationError("state.db is locked by another process.", "Wait for it to end, or end it, and try again.")
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):

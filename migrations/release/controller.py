@@ -63,11 +63,11 @@ class Eyes:
 
 class Watcher:
     """Judges each minute and each window once, whoever judged the one before. `since`: up to when something was seen, or from
-    when on it watches. `due`: the newest minute, with the stores that it is of, until the triggers have heeded it. `hear`: notes
-    which application instances say something, so that a switch knows who has been silent for long."""
+    when on it watches. `due`: the newest minute, with the stores that it is of, until the triggers have heeded it. `beside`:
+    what else is done each second."""
 
-    def __init__(self, log: EventLog, plan: Plan, eyes: Eyes, hear: Callable[[], None] = lambda: None) -> None:
-        self.log, self.plan, self.eyes, self.hear = log, plan, eyes, hear
+    def __init__(self, log: EventLog, plan: Plan, eyes: Eyes, beside: Callable[[], None] = lambda: None) -> None:
+        self.log, self.plan, self.eyes, self.beside = log, plan, eyes, beside
         self.since = eyes.now()
         self.due: tuple[Judged, frozenset[str]] | None = None
 
@@ -256,13 +256,13 @@ def needed_approvals(plan: Plan, wave: int) -> int:
 
 
 def keep_watching(watcher: Watcher, end: threading.Event, failed: Callable[[OpsError], None]) -> None:
-    """Until the end, once a second: renew the lease, look, hear. What goes wrong is told to `failed` and tried again: nothing may
+    """Until the end, once a second: renew the lease, and look. What goes wrong is told to `failed` and tried again: nothing may
     stop the watching of stores that have moved, but that another process has taken over."""
     while not end.is_set():
         try:
             watcher.log.renew_lease()
             watcher.look()
-            watcher.hear()
+            watcher.beside()
         except LeaseLost as error:
             failed(error)
             end.set()

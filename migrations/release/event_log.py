@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from etl.errors import ConfigurationError, RefusedError
-from etl.state_db import open_state, writing
+from etl.state_db import StateFull, open_state, writing
 from migrations.release.events import (
     COMPLETION_LAPSES,
     CompletionAsked,
@@ -70,13 +70,15 @@ class Logged:
 
 
 class EventLog:
-    """Of one process; `state` is what the events up to now lead to, as of the last `refresh` or `append`."""
+    """Of one process; `state` is what the events up to now lead to, as of the last `refresh` or `append`. `make_room`: asked when
+    the disk is full; where it could make some, what failed is tried again."""
 
     def __init__(self, connection: sqlite3.Connection, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.connection = connection
         self.now = now
         self.state = ReleaseState()
         self.token: int | None = None
+        self.make_room: Callable[[], bool] = lambda: False
         self.refresh()
 
     def refresh(self) -> ReleaseState:
@@ -123,6 +125,19 @@ class EventLog:
 
     def append(self, event: Event) -> ReleaseState:
         """Write an event down, durably, if the state allows it. Raises IllegalEvent, LeaseLost, ConfigurationError."""
+        return self.with_room(lambda: self.write(event))
+
+    def with_room(self, write: Callable[[], ReleaseState]) -> ReleaseState:
+        """Once more where there was no room and some could be made. Raises what it raises."""
+        try:
+            return write()
+        except StateFull:
+            if not self.make_room():
+                raise
+            return write()
+
+    def write(self, event: Event) -> ReleaseState:
+        """As `append`, tried once."""
         with writing(self.connection):
             self.refresh()
             if isinstance(event, CONTROLLED):
@@ -152,10 +167,15 @@ class EventLog:
             )
 
     def renew_lease(self) -> None:
-        """Stay the one. Raises LeaseLost."""
-        with writing(self.connection):
-            self.require_lease()
-            self.connection.execute("UPDATE lease SET until = ? WHERE name = ?", (time.time() + LEASE_S, CONTROLLER))
+        """Stay the one. Raises LeaseLost, ConfigurationError."""
+
+        def renew() -> ReleaseState:
+            with writing(self.connection):
+                self.require_lease()
+                self.connection.execute("UPDATE lease SET until = ? WHERE name = ?", (time.time() + LEASE_S, CONTROLLER))
+            return self.state
+
+        self.with_room(renew)
 
     def release_lease(self) -> None:
         """Let somebody else take it at once; nothing happens when it is lost already."""

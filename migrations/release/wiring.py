@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -34,6 +34,7 @@ from migrations.release.minutes import read_minute, read_window
 from migrations.release.model import FINAL, Phase, ReleaseState, Route
 from migrations.release.plan import Plan
 from migrations.release.preflight import Preflight
+from migrations.release.reserve import Reserve, keeping
 from migrations.release.snapshots.gc_hold import settle_gc
 from migrations.release.steps import Steps
 from migrations.release.triggers import Minute
@@ -82,7 +83,9 @@ def run_release(settings: Settings, plan: Plan, request: RunRequest, progress: P
         watching = stack.enter_context(open_event_log(settings.state_dir))
         watching.token = log.token
         desk = stack.enter_context(open_desk(settings.state_dir, plan.alerts, about=plan.name))
-        watcher, mover = open_controller(settings, plan, (watching, log), desk, progress)
+        folders = (settings.state_dir, plan.path(plan.publish.routes).parent)
+        reserve = stack.enter_context(keeping(Reserve(folders, desk.tell, desk.resolve)))
+        watcher, mover = open_controller(settings, plan, (watching, log), desk, progress, reserve)
         stack.enter_context(tidying(settings, plan))
         state = both_loops(watcher, mover, desk, request)
     return RunEnded(
@@ -91,19 +94,32 @@ def run_release(settings: Settings, plan: Plan, request: RunRequest, progress: P
 
 
 def open_controller(
-    settings: Settings, plan: Plan, logs: tuple[EventLog, EventLog], desk: Desk, progress: Progress
+    settings: Settings,
+    plan: Plan,
+    logs: tuple[EventLog, EventLog],
+    desk: Desk,
+    progress: Progress,
+    reserve: Reserve | None = None,
 ) -> tuple[Watcher, Mover]:
-    """Nothing is connected yet. `logs`: of the watcher and of the mover, each with its own connection, under the same lease."""
+    """Nothing is connected yet. `logs`: of the watcher and of the mover, each with its own connection, under the same lease.
+    `reserve`: what is given up where the disk is full."""
     watching, moving = logs
     steps = Steps(settings, plan, progress)
-    watcher = Watcher(watching, plan, eyes_of(settings, plan, watching, desk), partial(hear_instances, steps.watch))
-    mover = Mover(moving, plan, steps.ports(), eyes_of(settings, plan, moving, desk))
+    ports = steps.ports()
+    if reserve is not None:
+        ports = replace(ports, publish=partial(reserve.publish, steps.publish))
+        watching.make_room = moving.make_room = reserve.let_go
+    watcher = Watcher(watching, plan, eyes_of(settings, plan, watching, desk), partial(each_second, steps.watch, reserve))
+    mover = Mover(moving, plan, ports, eyes_of(settings, plan, moving, desk))
     mover.not_ready = Preflight(settings, plan)
     return watcher, mover
 
 
-def hear_instances(watch: AckWatch) -> None:
-    """A folder that cannot be read now is told by the switch that needs it: till then nobody counts as gone."""
+def each_second(watch: AckWatch, reserve: Reserve | None) -> None:
+    """What is done beside watching. A folder that cannot be read now is told by the switch that needs it: till then nobody counts
+    as gone."""
+    if reserve is not None:
+        reserve.tend()
     with suppress(OpsError):
         watch.hear()
 
