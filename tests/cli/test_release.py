@@ -113,11 +113,11 @@ def test_before_a_plan_everything_says_how_to_begin(config: Path, capsys: pytest
 
 def test_a_killed_controller_in_a_switch_is_told_with_the_way_on(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What a bug would cost: closed stores, at night, and a screen that says all is well."""
-    write_down(config, Started(), WaveBegun(0), *moves(Route.TIDB, steps=3))
+    write_down(config, Started(), WaveBegun(0), *moves(Route.TIDB, steps=4))
     code, found = typed(config, capsys, "status")
     assert (code, found["holder"], found["unwatched"]) == (6, None, ["S1", "S2"])
     assert found["next"]["kind"] == "carry on"
-    assert found["switch"]["done"] == ["snapshot", "fence", "acknowledge"]
+    assert found["switch"]["done"] == ["snapshot", "compare", "fence", "acknowledge"]
     assert run(["release", "status", "--config", str(config), "--lang", "zh"]) == 6
     shown = capsys.readouterr().out
     assert "无人值守" in shown
@@ -180,7 +180,7 @@ def test_some_stores_come_back_and_the_others_are_not_forgotten(config: Path, ca
     plan = config.parent / "release.toml"
     plan.write_text(plan.read_text() + "[switch]\nrescue_after_s = 0.1\n")
     code, ended = typed(config, capsys, "rollback", "--store", "S1", "--reason", "its till is broken")
-    assert (code, ended["left"]) == (0, ["S2"])
+    assert (code, ended["left"], ended["phase"]) == (0, ["S2"], "paused")
     code, found = typed(config, capsys, "status")
     assert (code, found["unwatched"]) == (6, ["S2"])
     assert "release rollback" in found["possible"]
