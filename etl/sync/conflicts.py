@@ -15,6 +15,9 @@ from etl.sync.model import Direction
 from etl.target.bulk import BulkConnection
 from etl.target.columns import text_of
 
+HIDDEN: Final = "hidden"
+"""Rule of a conflict between two records of one person: what stood in one, behind the other, gave way to the member's value."""
+
 DELETED: Final = "deleted"
 """Stands for the columns of a conflict about a row that one side deleted."""
 COLUMNS: Final = (
@@ -71,18 +74,36 @@ def of_merge(
 
 def write_conflicts(connection: BulkConnection, state_schema: str, conflicts: Iterable[FoundConflict]) -> int:
     """Keep conflicts, inside the caller's transaction: with the rows as they were decided. Returns how many."""
-    statement = sql(
-        "INSERT INTO {state}.sync_conflict (direction, table_name, row_key, column_names, rule, winner, source_image, "
-        "target_image, found_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, UTC_TIMESTAMP(6))",
+    return sum(insert_conflict(connection, state_schema, one) for one in conflicts)
+
+
+def archive_conflicts(connection: BulkConnection, state_schema: str, conflicts: Iterable[FoundConflict]) -> None:
+    """Keep conflicts that ask nothing of anybody, outside of any transaction, before what they tell of is done. One that is kept
+    already is not kept again: after a crash it is found anew."""
+    known = sql(
+        "SELECT 1 FROM {state}.sync_conflict WHERE table_name = %s AND row_key = %s AND rule = %s AND source_image = %s LIMIT 1",
         {"state": state_schema},
     )
-    count = 0
     for one in conflicts:
-        images = (None if image is None else image_text(image) for image in (one.source, one.target))
-        names = ", ".join(one.columns)[:1000]
-        connection.execute(statement, (one.direction, one.table, one.key[:200], names, one.rule, one.winner, *images))
-        count += 1
-    return count
+        if not connection.query(
+            known, (one.table, one.key[:200], one.rule, None if one.source is None else image_text(one.source))
+        ):
+            insert_conflict(connection, state_schema, one, settled_by="sync")
+
+
+def insert_conflict(connection: BulkConnection, state_schema: str, one: FoundConflict, settled_by: str | None = None) -> int:
+    """One row. Returns 1."""
+    statement = sql(
+        "INSERT INTO {state}.sync_conflict (direction, table_name, row_key, column_names, rule, winner, source_image, "
+        "target_image, found_at, settled_at, settled_by) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, UTC_TIMESTAMP(6), IF(%s IS NULL, NULL, UTC_TIMESTAMP(6)), %s)",
+        {"state": state_schema},
+    )
+    images = (None if image is None else image_text(image) for image in (one.source, one.target))
+    names = ", ".join(one.columns)[:1000]
+    values = (one.direction, one.table, one.key[:200], names, one.rule, one.winner, *images, settled_by, settled_by)
+    connection.execute(statement, values)
+    return 1
 
 
 def list_conflicts(

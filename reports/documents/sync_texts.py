@@ -21,6 +21,7 @@ RULES: Final = {
     "sum": "each side adds",
     "least": "the lesser wins",
     "greatest": "the greater wins",
+    "hidden": "another record of the person counts",
 }
 """etl.mapping.sync_rules.Rule."""
 

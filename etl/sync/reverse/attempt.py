@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
@@ -13,6 +13,7 @@ from etl.reconcile.plan import encode_keys, provenance
 from etl.source.errors import ServerError
 from etl.source.session import PlainSession
 from etl.sync.base import RowBase
+from etl.sync.conflicts import HIDDEN, FoundConflict, archive_conflicts
 from etl.sync.model import KEY
 from etl.sync.plan import SyncTable
 from etl.sync.reverse.born import link_records
@@ -70,9 +71,20 @@ def attempt(page: Page, rows: pl.DataFrame, result: Reversed, wait_ms: int) -> N
         places = [*located.places, *located.fresh]
         made = compose(batch, places, images, decisions, facts)
         wrote = {at: one for at, one in decisions.items() if at not in made.dead and (one.send or one.gains)}
+        archive_conflicts(context.target, context.plan.state_schema, hidden_values(batch, images, wrote))
         done = write_batch(session, context, batch, made, wrote) if wrote else WriteResult()
     link_records(context.target, context.plan.schema, links_of(batch, located, places, done))
     tell(page.inverses, batch, located, decisions, made, done, result)
+
+
+def hidden_values(batch: Batch, images: Images, wrote: Mapping[int, Decision]) -> Iterator[FoundConflict]:
+    """Values of single records that are about to be replaced although nobody changed them on the target."""
+    name = batch.table.name
+    for at, one in wrote.items():
+        if one.hidden:
+            target = {column: batch.rows[column][at] for column in batch.table.kept}
+            source = {**images.rows[at], **one.hidden}
+            yield FoundConflict("reverse", name, batch.rows[KEY][at], tuple(one.hidden), HIDDEN, "target", source, target)
 
 
 def locate(page: Page, session: PlainSession, rows: pl.DataFrame) -> Located:

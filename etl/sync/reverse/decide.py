@@ -30,7 +30,8 @@ class Decision:
     """One row. `send`: values for the legacy side; of counters, `gains` have what is added. `agreed` is there already, `held` was
     changed there too. `echoes`: what the legacy side holds for a value that its type cannot tell from the target's. `new`: the
     legacy side has no row of it. `returned`: totals of counters by then. `kept`: values of the legacy side that forward has still
-    to bring, and that writing to another record of the same person would hide: that record gets them too."""
+    to bring, and that writing to another record of the same person would hide: that record gets them too. `hidden`: what one
+    record of a person holds, behind another of theirs, and the member's value replaces: it would surface otherwise."""
 
     send: dict[str, Any] = field(default_factory=dict)
     gains: dict[str, Decimal] = field(default_factory=dict)
@@ -40,6 +41,7 @@ class Decision:
     unplaced: dict[str, Any] = field(default_factory=dict)
     returned: dict[str, Decimal] = field(default_factory=dict)
     kept: dict[str, Any] = field(default_factory=dict)
+    hidden: dict[str, Any] = field(default_factory=dict)
     new: bool = False
 
 

@@ -99,6 +99,7 @@ def prove(
                 decision.echoes[name] = result[name]
             elif name not in decision.send and not last:
                 decision.send[name] = expected
+                decision.hidden[name] = result[name]
                 moved = True
             elif not last and (form := tidy(at, name, expected)) is not None:
                 decision.send[name] = decision.echoes[name] = form

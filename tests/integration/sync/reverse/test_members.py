@@ -13,6 +13,7 @@ from etl.reconcile.merged import read_survive
 from etl.source.connect import open_source
 from etl.sync.base import RowBase, read_bases, write_bases
 from etl.sync.capture.sweep import sweep_dirty
+from etl.sync.conflicts import HIDDEN, list_conflicts
 from etl.sync.digest import digest
 from etl.sync.reverse.delete import delete_rows
 from etl.sync.reverse.images import Tools, read_images
@@ -187,6 +188,30 @@ def test_a_change_still_to_come_is_not_hidden_by_another_record(bridge: Bridge, 
     assert "phone" not in result.settled.get(str(member), ())
     assert crm(bridge, member, "Email, Phone") == ("new@example.com", "13900002222")
     assert image_of(bridge, member)["phone"] == "+8613900002222"
+
+
+def test_what_stood_behind_another_record_is_on_record(bridge: Bridge) -> None:
+    """A till noted a new phone in one record, then another one touched the person's other record, whose older phone counts from
+    then on. A change on the target makes the first record the most recent one again: it gets the member's phone, and what it had
+    was gone without a trace."""
+    member, card = single(bridge, "crm", 7), single(bridge, "pos", 4)
+    bridge.target("UPDATE member_source SET member_id = %s WHERE member_id = %s", member, card)
+    bridge.target("UPDATE member SET merged_into = %s WHERE member_id = %s", member, card)
+    (number,) = bridge.target("SELECT source_id FROM member_source WHERE member_id = %s AND source = 'pos'", member)[0]
+    sets = "SET Phone = '13900001111', UpdatedAt"
+    bridge.legacy(f"UPDATE pos.dbo.PosMember {sets} = '2026-01-02 03:04' WHERE CardNo = '{number}'")
+    bridge.legacy(f"UPDATE crm.dbo.Member SET Phone = '13900002222', UpdatedAt = '2026-01-01' WHERE MemberId = {member}")
+    bridge.target("UPDATE member SET phone = '+8613900001111' WHERE member_id = %s", member)
+    bridge.settle()
+    align(bridge, member, {"email"})
+    bridge.target("UPDATE member SET email = 'new@example.com' WHERE member_id = %s", member)
+    result = bridge.bring("member")
+    assert (result.dead, result.done) == ([], {str(member)})
+    assert crm(bridge, member, "Email, Phone") == ("new@example.com", "13900001111")
+    (kept,) = [one for one in list_conflicts(bridge.work, bridge.plan.state_schema, every=True) if one.key == str(member)]
+    assert (kept.table, kept.rule, kept.winner, kept.settled_by) == ("member", HIDDEN, "target", "sync")
+    assert "phone" in kept.columns
+    assert (kept.source["phone"], kept.target["phone"]) == ("+8613900002222", "+8613900001111")
 
 
 @pytest.mark.parametrize("at", ["12:00:10.123", "12:00:50.121", "12:00:00"])
