@@ -106,6 +106,11 @@ def test_two_stores_move_over_a_kill_and_come_back(chain: Chain, capsys: pytest.
             assert published(chain) == {first: "tidb", second: "tidb"}
             assert typed(chain, capsys, "release", "status")[0] == 0, "a controller runs, and all is well"
             assert typed(chain, capsys, "release", "promote")[0] == 7, "no window was judged yet"
+            assert typed(chain, capsys, "release", "rollback", "--store", second, "--reason", "its till is broken")[0] == 0
+            wait_for(chain, process, lambda: state_of(chain).phase is Phase.PAUSED)
+            assert published(chain) == {first: "tidb", second: "legacy"}
+            found = typed(chain, capsys, "release", "status")[1]
+            assert (found["unwatched"], found["holder"] is None) == ([], False), "the same controller watches the one that stays"
             code, _ = typed(chain, capsys, "release", "rollback", "--reason", "coupons are refused")
             assert code == 0
             assert process.wait(PATIENCE_S) == 7, said(chain)
@@ -117,7 +122,7 @@ def test_two_stores_move_over_a_kill_and_come_back(chain: Chain, capsys: pytest.
     assert kinds[:3] == ["planned", "started", "wave_begun"]
     assert kinds[-1] == "rolled_back"
     assert "switch_failed" not in kinds
-    assert kinds.count("switch_begun") == 2, "the switch that was cut short went on, it did not begin anew"
+    assert kinds.count("switch_begun") == 3, "the switch that was cut short went on, it did not begin anew"
     assert typed(chain, capsys, "release", "abort", "--reason", "for now")[0] == 0
 
 
