@@ -269,7 +269,7 @@ def measure_closed(folder: Path) -> list[Result]:
         await_rollback(scene, order_back(scene))
         back = told("back", scene, known)
     rate = sold[0].legacy.rate + sold[0].tidb.rate
-    return [Result("storefront while stores moved", rate, "writes/s"), *there, *back]
+    return [Result("storefront meanwhile, on both sides", rate, "transactions/s"), *there, *back]
 
 
 def told(which: str, scene: Scene, after: int = 0) -> list[Result]:
