@@ -14,6 +14,7 @@ from migrations.release.events import (
     Aborted,
     Approved,
     Completed,
+    CompletionAsked,
     Event,
     Forced,
     MinuteJudged,
@@ -34,6 +35,7 @@ from migrations.release.events import (
     read_event,
     write_event,
 )
+from migrations.release.legal import moved_stores
 from migrations.release.machine import IllegalEvent, apply, fold
 from migrations.release.model import Phase, ReleaseState, Route, writes_to
 
@@ -75,7 +77,8 @@ def draw_event(draw: Any, state: ReleaseState) -> Event:
         Approved(wave, "a"),
         Forced("g", "r", "a"),
     ]
-    phases = [Started(), Paused(), Resumed(), RollbackBegun(stores, "x", "t"), RolledBack(), Aborted(), Completed(), PLANNED]
+    back = [RollbackBegun(stores, "x", "t"), RolledBack(moved_stores(state))]
+    phases = [Started(), Paused(), Resumed(), *back, Aborted(), CompletionAsked("a"), Completed(), PLANNED]
     events: list[Event] = [*switch, *steps, *steps, *waves, *judged, *phases]
     chosen: int = draw(st.integers(0, len(events) - 1))
     return events[chosen]
@@ -86,6 +89,8 @@ def assert_sound(before: ReleaseState, event: Event, after: ReleaseState) -> Non
     between = set(after.on(Route.FENCED))
     assert between <= set(after.switch.stores if after.switch else ()), "a store would be fenced for ever"
     assert after.sequence - before.sequence in (0, 1), "a map would be skipped"
+    if after.phase in (Phase.PLANNED, Phase.ROLLED_BACK, Phase.ABORTED):
+        assert not moved_stores(after), "a store stays on TiDB while no controller watches"
     changed = {store for store in STORES if before.stores and before.stores[store].route is not after.stores[store].route}
     if isinstance(event, Planned):
         return
