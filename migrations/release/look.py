@@ -131,7 +131,7 @@ def wave_standing(state: ReleaseState, plan: Plan | None, number: int) -> WaveSt
         routes,
         len(approved_by(state, number, plan.roles.approver if plan is not None else ())),
         needed_approvals(plan, number) if plan is not None else 0,
-        state.wave == number and number not in state.promoted,
+        number not in state.promoted and (state.wave == number or Route.TIDB in (state.stores[store].route for store in stores)),
         number in state.promoted,
     )
 

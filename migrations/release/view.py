@@ -235,7 +235,8 @@ def standing_of(state: ReleaseState, wave: int) -> WaveStanding:
         return "going back"
     if wave in state.promoted:
         return "promoted"
-    if state.wave != wave or state.phase in FINAL or state.phase is Phase.ROLLED_BACK:
+    stays = Route.TIDB in routes  # others of the wave went back: it is to begin once more
+    if (state.wave != wave and not stays) or state.phase in FINAL or state.phase is Phase.ROLLED_BACK:
         return "to come"
     return "proving" if state.moved_in(wave) and state.switch is None else "moving"
 

@@ -23,12 +23,14 @@ from migrations.release.events import (
     write_event,
 )
 from migrations.release.legal_commands import legal_commands
+from migrations.release.look import wave_standing
 from migrations.release.machine import IllegalEvent, apply, fold
 from migrations.release.metrics.base import Sample
 from migrations.release.model import Phase, Route
 from migrations.release.timeline import read_timeline
+from migrations.release.view import standing_of
 from reports.documents.release_words import TELL
-from tests.unit.release.test_controller import WAVES, Run, World, controller
+from tests.unit.release.test_controller import PLAN, WAVES, Run, World, controller
 
 
 class Stores(World):
@@ -59,10 +61,10 @@ def run(tmp_path: Path, world: Stores) -> Iterator[Run]:
         yield made
 
 
-def send_back(run: Run, *stores: str) -> None:
+def send_back(run: Run, *stores: str, until: Phase = Phase.PAUSED) -> None:
     """As `release rollback --store` does."""
     run.log.append(RollbackBegun(stores, "its till is broken", "li"))
-    run.until(Phase.PAUSED, 20)
+    run.until(until, 20)
 
 
 def kinds(run: Run) -> list[str]:
@@ -180,6 +182,16 @@ def test_what_stays_is_in_the_log_and_in_the_report(run: Run) -> None:
     timeline = read_timeline(run.log.events())
     assert timeline is not None
     assert (timeline.ended_at, timeline.pauses[-1].reason) == (None, "its till is broken")
+
+
+def test_a_wave_of_which_some_stay_is_not_told_as_to_come(run: Run) -> None:
+    """What a bug would cost: two stores on TiDB that a screen says have not begun."""
+    send_back(run, "S1")
+    state = run.log.state
+    assert [standing_of(state, wave) for wave in (0, 1)] == ["moving", "to come"]
+    assert [wave_standing(state, PLAN, wave).under_way for wave in (0, 1)] == [True, False]
+    send_back(run, "S2", "S3", until=Phase.ROLLED_BACK)
+    assert [standing_of(run.log.state, wave) for wave in (0, 1)] == ["to come", "to come"]
 
 
 def test_it_may_not_name_others_than_those_that_stay(run: Run) -> None:
