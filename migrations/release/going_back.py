@@ -90,10 +90,11 @@ def begin_rollback(log: EventLog, stores: tuple[str, ...], reason: str, by: str)
     unknown = sorted(store for store in stores if store not in state.stores or state.stores[store].wave is None)
     if unknown:
         raise UsageError(f"Store {unknown[0]} is not part of the release.", "See its stores: membershift release status")
-    chosen = stores or tuple(sorted({*moved_of(state), *(state.switch.stores if state.switch else ())}))
+    moved = {*moved_of(state), *(state.switch.stores if state.switch else ())}
+    chosen = tuple(sorted(moved & set(stores or moved)))
     if not chosen:
         raise RefusedError(
-            "No store has moved: nothing has to come back.",
+            f"{'None of these stores' if stores else 'No store'} has moved: nothing has to come back.",
             "Hold the release with membershift release pause, or give it up with membershift release abort.",
         )
     if state.phase is Phase.ROLLED_BACK:

@@ -21,6 +21,9 @@ from migrations.release.events import (
     Paused,
     Planned,
     Promoted,
+    Resumed,
+    RollbackBegun,
+    RolledBack,
     Routed,
     Started,
     StepDone,
@@ -67,9 +70,9 @@ def write_down(config: Path, *events: Event, held: bool = False) -> None:
             log.release_lease()
 
 
-def moves(to: Route, steps: int | None = None) -> list[Event]:
+def moves(to: Route, steps: int | None = None, of: tuple[str, ...] = ("S1", "S2")) -> list[Event]:
     """A switch of both stores, as far as so many steps."""
-    events: list[Event] = [SwitchBegun(("S1", "S2"), to)]
+    events: list[Event] = [SwitchBegun(of, to)]
     for step in MOVE[:steps]:
         events += [Routed(step)] if step in ROUTING else []
         events.append(StepDone(step))
@@ -172,6 +175,16 @@ def test_a_store_that_the_release_does_not_have_is_no_rollback_of_all(config: Pa
     assert typed(config, capsys, "rollback", "--store", "S3", "--reason", "x")[0] == 2
     with open_event_log(config.parent / ".membershift") as log:
         assert log.state.phase is Phase.RUNNING
+
+
+def test_a_store_that_has_not_moved_stops_nobody_else(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a bug would cost: a wrong digit, and the release of all others stands still."""
+    write_down(config, Started(), WaveBegun(0), *moves(Route.TIDB), RollbackBegun(("S1",), "x", "li"))
+    write_down(config, *moves(Route.LEGACY, of=("S1",)), RolledBack(("S2",)), Resumed())
+    code, refused = typed(config, capsys, "rollback", "--store", "S1", "--reason", "x")
+    assert (code, "None of these stores has moved" in refused["error"]) == (7, True)
+    with open_event_log(config.parent / ".membershift") as log:
+        assert (log.state.phase, log.state.on(Route.TIDB)) == (Phase.RUNNING, ("S2",))
 
 
 def test_some_stores_come_back_and_the_others_are_not_forgotten(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
