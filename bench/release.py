@@ -33,7 +33,7 @@ from fixtures.drills.verdict import last_switch, longest_closed
 from fixtures.retailer import ROOT, kill, open_retailer, start_program
 from migrations.release.acks import AckWatch, await_acknowledgement
 from migrations.release.event_log import EventLog, open_event_log
-from migrations.release.events import Routed, SwitchBegun, SwitchFailed
+from migrations.release.events import MinuteJudged, Routed, SwitchBegun, SwitchFailed
 from migrations.release.model import Route
 from migrations.release.plan_file import read_plan
 from migrations.release.publish.publisher import Places, publish
@@ -217,6 +217,7 @@ def measure_idle(folder: Path, stores: int, seconds: float) -> list[Result]:
                 share = share_of(controller, seconds)
             finally:
                 kill(controller)
+            require_watched(retailer.through.state_dir)
         finally:
             end.set()
             kill(sync)
@@ -235,6 +236,14 @@ def share_of(controller: subprocess.Popen[bytes], seconds: float) -> float:
     time.sleep(seconds)
     after = watched.cpu_times()
     return (after.user + after.system - before.user - before.system) / seconds
+
+
+def require_watched(state_dir: Path) -> None:
+    """A controller that sees nothing costs nothing. Raises RuntimeError where no minute was found good."""
+    with open_event_log(state_dir) as log:
+        judged = [one.event for one in log.events() if isinstance(one.event, MinuteJudged)]
+    if not any(one.verdict == "GOOD" for one in judged):
+        raise RuntimeError(f"the controller saw no good minute: {judged[-1].figures if judged else 'it judged none'}")
 
 
 def write_minutes(path: Path, stores: Sequence[str], end: threading.Event) -> None:
