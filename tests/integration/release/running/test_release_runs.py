@@ -94,8 +94,8 @@ def test_two_stores_move_over_a_kill_and_come_back(chain: Chain, capsys: pytest.
     with chain.shop.running(), chain.till() as till:
         until(lambda: all_pass(chain, capsys), PATIENCE_S)
         with till.writing(first), controller(chain) as process:  # a long sale: the fence is not acknowledged before it is over
-            wait_for(chain, process, lambda: first in state_of(chain).on(Route.FENCED))
-        assert set(published(chain).values()) == {"fenced"}
+            wait_for(chain, process, lambda: set(published(chain).values()) == {"fenced"})
+        assert first in state_of(chain).on(Route.FENCED), "what is published was written down before"
         lapse(chain)
         code, found = typed(chain, capsys, "release", "status")
         assert (code, found["holder"], set(found["unwatched"])) == (6, None, set(chain.stores))
