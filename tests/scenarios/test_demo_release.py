@@ -10,6 +10,8 @@ from fixtures.demo import DemoRequest, DemoResult, run_demo
 
 MEMBERS = 300
 
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(1200)]  # it waits for whole minutes, as a release does
+
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[DemoResult, str, Path]:
@@ -24,7 +26,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[DemoResult, str, Pat
     return result, "\n".join(told), folder / "reports"
 
 
-@pytest.mark.timeout(900)
 def test_the_stores_go_back_by_themselves_and_nothing_is_lost(demo: tuple[DemoResult, str, Path]) -> None:
     """A demo that shows a rollback which loses a sale sells the opposite of what the product is for."""
     result, told, _ = demo
@@ -51,6 +52,4 @@ def test_gates_were_met_by_figures(demo: tuple[DemoResult, str, Path]) -> None:
     result, _, reports = demo
     assert {path.name for path in result.reports} == {"gates.html", "release.html"}
     assert not any(step.command.startswith("membershift release force") for step in result.steps)
-    assert "Fast burn" in (reports / "release.html").read_text("utf-8") or "within a minute" in (
-        reports / "release.html"
-    ).read_text("utf-8")
+    assert "within a minute" in (reports / "release.html").read_text("utf-8")
