@@ -141,8 +141,9 @@ def write_place(
         else:
             sent = [at in decisions and (column in decisions[at].send or column in decisions[at].kept) for at in place.at]
             masks[column] = pl.Series(sent, dtype=pl.Boolean) & differ(now[column], target[column])
-    for flags in list(masks.values()):
-        touched = touched | flags
+    for column, flags in masks.items():
+        # Points that were added say nothing of the record's other values: it is no more recent than it was.
+        touched = touched if column in batch.table.rules.counters else touched | flags
     if CLOCK in inverse.writes:
         wanted[CLOCK], masks[CLOCK] = target[UPDATED_AT], touched
     work = place.frame.with_columns(

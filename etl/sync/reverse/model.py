@@ -16,7 +16,7 @@ from etl.target.bulk import BulkConnection
 
 CLOCK: Final = "legacy_updated_at"
 """Target column that says when the legacy side last changed the row. What the mapping reads it from is set to the target row's
-updated_at whenever reverse writes anything else of the row; it is never sent by itself."""
+updated_at whenever reverse writes anything else of the row but counters; it is never sent by itself."""
 
 ROWS_A_BATCH: Final = 500
 """A page of the target: what is done for a batch, whatever its size, is done once. Far from the 5,000 locks of one statement at

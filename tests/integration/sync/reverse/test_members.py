@@ -190,11 +190,10 @@ def test_a_change_still_to_come_is_not_hidden_by_another_record(bridge: Bridge, 
     assert image_of(bridge, member)["phone"] == "+8613900002222"
 
 
-def test_what_stood_behind_another_record_is_on_record(bridge: Bridge) -> None:
+def with_hidden_phone(bridge: Bridge, at: int, column: str) -> int:
     """A till noted a new phone in one record, then another one touched the person's other record, whose older phone counts from
-    then on. A change on the target makes the first record the most recent one again: it gets the member's phone, and what it had
-    was gone without a trace."""
-    member, card = single(bridge, "crm", 7), single(bridge, "pos", 4)
+    then on. Both sides agree, but for what `column` will say."""
+    member, card = single(bridge, "crm", at), single(bridge, "pos", at - 3)
     bridge.target("UPDATE member_source SET member_id = %s WHERE member_id = %s", member, card)
     bridge.target("UPDATE member SET merged_into = %s WHERE member_id = %s", member, card)
     (number,) = bridge.target("SELECT source_id FROM member_source WHERE member_id = %s AND source = 'pos'", member)[0]
@@ -203,7 +202,14 @@ def test_what_stood_behind_another_record_is_on_record(bridge: Bridge) -> None:
     bridge.legacy(f"UPDATE crm.dbo.Member SET Phone = '13900002222', UpdatedAt = '2026-01-01' WHERE MemberId = {member}")
     bridge.target("UPDATE member SET phone = '+8613900001111' WHERE member_id = %s", member)
     bridge.settle()
-    align(bridge, member, {"email"})
+    align(bridge, member, {column})
+    return member
+
+
+def test_what_stood_behind_another_record_is_on_record(bridge: Bridge) -> None:
+    """A change on the target makes the first record the most recent one again: it gets the member's phone, and what it had was
+    gone without a trace."""
+    member = with_hidden_phone(bridge, 7, "email")
     bridge.target("UPDATE member SET email = 'new@example.com' WHERE member_id = %s", member)
     result = bridge.bring("member")
     assert (result.dead, result.done) == ([], {str(member)})
@@ -212,6 +218,17 @@ def test_what_stood_behind_another_record_is_on_record(bridge: Bridge) -> None:
     assert (kept.table, kept.rule, kept.winner, kept.settled_by) == ("member", HIDDEN, "target", "sync")
     assert "phone" in kept.columns
     assert (kept.source["phone"], kept.target["phone"]) == ("+8613900002222", "+8613900001111")
+
+
+def test_points_replace_nothing_in_the_record_that_takes_them(bridge: Bridge) -> None:
+    """Each sale on the target made the record that counts points the most recent one, and cost it what only it knew."""
+    member = with_hidden_phone(bridge, 8, "points")
+    (points,) = crm(bridge, member, "Points")
+    bridge.target("UPDATE member SET points = points + 3 WHERE member_id = %s", member)
+    result = bridge.bring("member")
+    assert (result.dead, result.done) == ([], {str(member)})
+    assert crm(bridge, member, "Points, Phone") == (points + 3, "13900002222")
+    assert [one for one in list_conflicts(bridge.work, bridge.plan.state_schema, every=True) if one.key == str(member)] == []
 
 
 @pytest.mark.parametrize("at", ["12:00:10.123", "12:00:50.121", "12:00:00"])
