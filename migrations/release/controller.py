@@ -40,6 +40,8 @@ from migrations.release.windows import judge_window, last_window
 SETTLE_S: Final = 10.0
 """A minute is judged so long after its end: figures have to be scraped first."""
 TICK_S: Final = 1.0
+ASK_GATES: Final = timedelta(seconds=5)
+"""How long gates that do not pass are left alone before a wave begins: some ask servers."""
 ATTEMPTS: Final = 3
 """So often going back is tried in order; then it no longer waits for TiDB."""
 WATCHED: Final = frozenset({Phase.RUNNING, Phase.PAUSED, Phase.ROLLING_BACK})
@@ -143,6 +145,8 @@ class Mover:
     silent_since: datetime | None = None
     not_ready: Callable[[], str] = lambda: ""
     told_not_ready: str = ""
+    gates_why: str = ""
+    gates_from: datetime = datetime(1970, 1, 1, tzinfo=UTC)
 
     def move(self) -> Act:
         """One act. Raises LeaseLost, ConfigurationError, and what publishing raises when it cannot be done at all."""
@@ -153,7 +157,7 @@ class Mover:
         self.act = act = next_act(state, self.situation(state))
         match act.kind:
             case "begin wave":
-                self.log.append(WaveBegun(act.wave))
+                self.begin_wave(state, act)
             case "promote":
                 self.log.append(Promoted(act.wave, "the gates"))
                 self.eyes.tell("blue", f"wave {act.wave + 1}", act.why, "The next wave may begin.", "Nothing.")
@@ -169,6 +173,20 @@ class Mover:
             case "wait":
                 pass
         return self.act
+
+    def begin_wave(self, state: ReleaseState, act: Act) -> None:
+        """Once every gate passes; those that do not are asked again after a while. Availability says something of TiDB only when
+        stores sell there: what the legacy side has of it is often why they move."""
+        now = self.eyes.now()
+        if now >= self.gates_from:
+            asked = [one for one in self.eyes.gates(state, act.wave, now) if one.gate != "availability" or moved_stores(state)]
+            closed = [f"{one.gate} ({one.verdict})" for one in asked if not one.passed]
+            self.gates_why = f"wave {act.wave + 1} waits for {', '.join(closed)}: membershift release check" if closed else ""
+            self.gates_from = now + ASK_GATES if closed else now
+        if self.gates_why:
+            self.act = Act("wait", self.gates_why)
+        else:
+            self.log.append(WaveBegun(act.wave))
 
     def end_rollback(self, state: ReleaseState) -> None:
         """Stores that nobody sent back are watched on, while the release is paused."""

@@ -44,6 +44,8 @@ class World:
     now: datetime = NOON
     errors: float | None = 0.0
     gate: Verdict = Verdict.PASS
+    reconciled: Verdict = Verdict.PASS
+    forced: bool = False
     fail: dict[str, int] = field(default_factory=dict)
     dead: bool = False
     source_dead: bool = False
@@ -92,7 +94,10 @@ class World:
         return Eyes(
             minute=lambda stores, start: Minute(start, self.sample(stores, start, start + timedelta(minutes=1))),
             sample=self.sample,
-            gates=lambda state, wave, now: (Answer("availability", self.gate, 1.0, "", 0.0, "", ""),),
+            gates=lambda state, wave, now: (
+                Answer("availability", self.gate, 1.0, "", 0.0, "", ""),
+                Answer("reconcile", self.reconciled, 0, "", 0.0, "", "", forced=self.forced),
+            ),
             target_answers=lambda: not self.dead,
             tell=lambda level, key, what, done, todo: self.told.append((level, key)),
             now=lambda: self.now,
@@ -156,6 +161,27 @@ def test_a_release_that_goes_well(run: Run) -> None:
     assert run.mover.act.why == "every wave is through: membershift release complete"
     assert run.world.published is not None
     assert run.world.published.sequence == state.sequence
+
+
+@pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.UNKNOWN])
+def test_no_store_moves_before_the_gates_pass(run: Run, verdict: Verdict) -> None:
+    """The first wave would have moved with rows missing on TiDB."""
+    run.world.reconciled = verdict
+    assert run.run(600).on(Route.TIDB) == ()
+    assert "reconcile" in run.mover.act.why
+    run.world.reconciled = Verdict.PASS
+    assert run.run(20).on(Route.TIDB) == WAVES[0]
+
+
+def test_a_gate_that_was_overruled_holds_no_wave(run: Run) -> None:
+    run.world.reconciled, run.world.forced = Verdict.FAIL, True
+    assert run.run(20).on(Route.TIDB) != ()
+
+
+def test_before_a_store_sells_on_tidb_its_availability_holds_nothing(run: Run) -> None:
+    """Failures of the legacy side, for which stores are to leave it, would have kept them there."""
+    run.world.gate = Verdict.FAIL
+    assert run.run(20).on(Route.TIDB) != ()
 
 
 @pytest.mark.parametrize("gate", [Verdict.FAIL, Verdict.UNKNOWN])
