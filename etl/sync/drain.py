@@ -22,7 +22,7 @@ from etl.reconcile.run import as_now, now_of
 from etl.reconcile.second_look import Now
 from etl.settings import Settings
 from etl.source.connect import Source, open_source
-from etl.sync.beforehand import Baseline
+from etl.sync.beforehand import LOOKS, Baseline
 from etl.sync.compare_some import told
 from etl.sync.compare_stores import compare_since, compare_whole, tells_stores
 from etl.sync.drain_left import ReverseLeft, forward_left, untracked, ways_of
@@ -45,8 +45,8 @@ NOBODY: Final = "no process"
 @dataclass(frozen=True)
 class DrainRequest:
     """`toward`: the side that is to have everything of `stores` up to the mark `until`, taken now where it is None. `within_s`:
-    how long to wait for it. `settle_s`: pause before the second look at rows that differ. `baseline`: what was compared already,
-    while the stores still sold."""
+    how long to wait for it. `settle_s`: pause before each further look at rows that differ. `baseline`: what was compared
+    already, while the stores still sold."""
 
     stores: tuple[str, ...]
     toward: Toward
@@ -215,7 +215,7 @@ def compare(
             uncompared.append(table.target)
         else:
             comparisons.append(found)
-    return told(settings, now, comparisons, "", request.settle_s), tuple(uncompared)
+    return told(settings, now, comparisons, "", request.settle_s, LOOKS), tuple(uncompared)
 
 
 def compare_one(now: Now, source: Source, table: TablePlan, request: DrainRequest) -> Comparison | None:

@@ -160,12 +160,14 @@ class TriggerSettings(Section):
 
 
 class SwitchSettings(Section):
-    """`compare_limit_s`: for the comparison of all rows before stores are closed. `fence_limit_s`: acknowledgements and sync are
-    waited for no longer than this in all while they are, then the old route is put back. `drain_limit_s`: of it for sync. A
-    comparison that has begun is finished. `rescue_after_s`: TiDB has not answered for so long when a rollback no longer waits for
-    it. `snapshot`: whether the rows of the stores are exported first."""
+    """`compare_limit_s`: for the comparison of all rows before stores are closed, `compare_back_s` for that of stores that go
+    back, which are not held up by it. `fence_limit_s`: acknowledgements and sync are waited for no longer than this in all while
+    stores are closed, then the old route is put back. `drain_limit_s`: of it for sync. A comparison that has begun is finished.
+    `rescue_after_s`: TiDB has not answered for so long when a rollback no longer waits for it. `snapshot`: whether the rows of
+    the stores are exported first."""
 
     compare_limit_s: float = Field(default=600.0, gt=0, le=86_400)
+    compare_back_s: float = Field(default=30.0, gt=0, le=86_400)
     fence_limit_s: float = Field(default=60.0, gt=0, le=3_600)
     drain_limit_s: float = Field(default=30.0, gt=0, le=3_600)
     rescue_after_s: float = Field(default=15.0, gt=0, le=3_600)

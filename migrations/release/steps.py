@@ -114,7 +114,8 @@ class Steps:
         self.baseline = None
         limits, back = self.plan.switch, switch.to is Route.LEGACY
         try:
-            found = compare_beforehand(self.settings, switch.stores, limits.compare_limit_s, LOOK_AGAIN_S, self.progress)
+            within_s = limits.compare_back_s if back else limits.compare_limit_s
+            found = compare_beforehand(self.settings, switch.stores, within_s, LOOK_AGAIN_S, self.progress)
         except OpsError as error:
             if not back:
                 raise

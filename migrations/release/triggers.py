@@ -17,7 +17,7 @@ from migrations.release.plan import TriggerSettings
 
 MINUTE: Final = timedelta(minutes=1)
 MinuteVerdict = Literal["BAD", "GOOD", "UNKNOWN"]
-Trigger = Literal["invariant", "fast_burn", "conflicts", "dead_letters", "error_rate", "blind"]
+Trigger = Literal["invariant", "fast_burn", "conflicts", "dead_letters", "error_rate", "latency", "blind"]
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,10 @@ def decide(judged: Judged | None, bad_minutes: int, blind_s: float, settings: Tr
         for trigger, why in judged.at_once.items():
             return Decision("rollback", trigger, why)
         if judged.verdict == "BAD" and bad_minutes >= settings.minutes:
-            return Decision("rollback", "error_rate", f"{judged.why}, and that for {bad_minutes} minutes in a row")
+            slow = (judged.figures["error_rate"] or 0) <= settings.error_rate
+            return Decision(
+                "rollback", "latency" if slow else "error_rate", f"{judged.why}, and that for {bad_minutes} minutes in a row"
+            )
     if blind_s >= settings.blind_s:
         return Decision(settings.on_blind, "blind", f"nothing was seen of the stores for {blind_s:.0f} s")
     return Decision("go on")

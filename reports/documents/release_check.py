@@ -110,6 +110,8 @@ def routes_verdict(published: Published, lang: str) -> Verdict:
         return Verdict("warn", tr(lang, "Map {sequence} is out, and the log says {wanted}.", **values))
     if published.waiting:
         return Verdict("warn", tr(lang, "Map {sequence} is out; {count} instances have not taken it.", **values))
+    if not published.acknowledged:
+        return Verdict("warn", tr(lang, "Map {sequence} is out; no instance is there to take it.", **values))
     return Verdict("ok", tr(lang, "Map {sequence} is out, and everybody who is there has it.", **values))
 
 

@@ -70,6 +70,7 @@ TRIGGERS: Final = {
     "conflicts": "conflicts of sync",
     "dead_letters": "dead letters of sync",
     "error_rate": "error rate",
+    "latency": "response time",
     "blind": "nothing seen",
 }
 VERDICTS: Final = {"PASS": "passed", "FAIL": "failed", "UNKNOWN": "not known", "GOOD": "good", "BAD": "bad"}

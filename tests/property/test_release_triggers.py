@@ -135,6 +135,13 @@ def test_the_streak_is_what_the_log_counts(verdicts: Sequence[Any]) -> None:
     assert state.bad_minutes == len(known) or known[-state.bad_minutes - 1] == "GOOD"
 
 
+def test_a_slow_answer_is_not_told_as_an_error_rate() -> None:
+    """People would look for errors that nobody had."""
+    slow = TriggerSettings(latency_p99_s=0.5)
+    told = {rate: decide(judge_minute(minute(100, rate, latency=0.9), slow), 5, 0.0, slow).trigger for rate in (0, 10)}
+    assert told == {0: "latency", 10: "error_rate"}
+
+
 @given(samples, st.integers(0, 20), st.floats(0, 179))
 def test_nobody_is_rolled_back_by_what_is_not_known(sample: Sample, bad: int, blind_s: float) -> None:
     """What a bug would cost: 3,000 stores moved back because a scrape failed."""

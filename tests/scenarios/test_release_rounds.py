@@ -47,6 +47,11 @@ instances = 1
 acknowledge_s = 40
 [gates]
 lag.limit_s = 20
+tests.enabled = false
+training.enabled = false
+loadtest.enabled = false
+reconcile.enabled = false
+alerts.enabled = false
 [metrics]
 source = "file"
 [metrics.file]
