@@ -15,11 +15,12 @@ from typing import Final
 
 from cli.output import console, show_note
 from cli.sync_screen import CheckView, Look, SyncScreen, plain_line
+from etl.local_http import Address
 from etl.progress import Silent
 from etl.settings import Settings
 from etl.sync.counting import Counted, keep_counting
 from etl.sync.metrics import render_metrics
-from etl.sync.metrics_server import MetricsAddress, serve_metrics
+from etl.sync.metrics_server import serve_metrics
 from etl.sync.run import RunRequest, run_sync
 from etl.sync.stats import Stats, StreamView
 from reports.text import tr
@@ -75,9 +76,7 @@ class Foreground(Silent):
         return CheckView(one.rows, one.differing, problem)
 
 
-def run_in_foreground(
-    settings: Settings, request: RunRequest, address: MetricsAddress | None, lang: str, *, quiet: bool
-) -> RunEnded:
+def run_in_foreground(settings: Settings, request: RunRequest, address: Address | None, lang: str, *, quiet: bool) -> RunEnded:
     """Run sync until it ends, showing what it does. SIGTERM ends it in order; so does Ctrl-C, which is raised again afterwards as
     KeyboardInterrupt; a second one ends it at once. Raises what `run_sync` raises."""
     front = Foreground(lang)

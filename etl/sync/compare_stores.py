@@ -59,7 +59,7 @@ def compare_whole(now: Now, plan: TablePlan, stores: Sequence[str], check: Calla
     actual = blanked(plan, pl.concat(frames))
     expected = [nothing(plan)]
     for part in parts_of_stores(plan):
-        for frame in rows_of_stores(now, plan, part, stores):
+        for frame in legacy_rows(now, plan, part, in_stores(part, stores)):
             expected.append(frame)
             check()
     return Whole(compare_page(now, plan, pl.concat(expected, how="diagonal"), actual), actual.select(plan.key))
@@ -84,8 +84,23 @@ def compare_since(
     expected = [nothing(plan)]
     for part, version in zip(parts, versions, strict=True):
         assert version is not None, "tells_changes looked"
-        expected += list(rows_of_stores(now, plan, part, stores, changed_since(part, version)))
-    return compare_page(now, plan, pl.concat(expected, how="diagonal"), actual)
+        expected += list(legacy_rows(now, plan, part, changed_since(part, version)))
+    return compare_page(now, plan, of_stores(pl.concat(expected, how="diagonal"), stores, known, plan.key), actual)
+
+
+def of_stores(rows: pl.DataFrame, stores: Sequence[str], known: pl.DataFrame | None, key: Sequence[str]) -> pl.DataFrame:
+    """Rows that are the stores' now, or were when they were compared: one that has left them is still to have left the target.
+
+    >>> rows = pl.DataFrame({"id": [1, 2, 3], "store_code": ["S1", "S2", "S2"]})
+    >>> of_stores(rows, ["S1"], pl.DataFrame({"id": [2]}), ["id"])["id"].to_list()
+    [1, 2]
+    """
+    mine = rows.filter(pl.col(STORE).is_in(list(stores)).fill_null(False))
+    if known is None:
+        return mine
+    on = list(key)
+    left = rows.join(known, on=on, how="semi").join(mine.select(on), on=on, how="anti")
+    return pl.concat([mine, left])
 
 
 def tells_stores(plan: TablePlan) -> bool:
@@ -107,25 +122,29 @@ def legacy_store(part: PartPlan) -> str | None:
     return sources[0] if len(sources) == 1 and sources[0] in part.table.by_name else None
 
 
-def rows_of_stores(now: Now, plan: TablePlan, part: PartPlan, stores: Sequence[str], more: str = "") -> Iterator[pl.DataFrame]:
-    """What the legacy rows of some stores make; `more` (T-SQL) says which of them."""
+def in_stores(part: PartPlan, stores: Sequence[str]) -> str:
+    """T-SQL: the row is one of these stores'."""
     column = legacy_store(part)
     assert column is not None, "asked before"
-    expectation: Expectation = now.expectation(plan, Corrections(LookupNow(now.target, now.schema)))
     codes = ", ".join(literal(part.table.by_name[column], store.encode("utf-16-le")) for store in stores)
-    where = f"{bracket(column)} IN ({codes}){more}"
+    return f"{bracket(column)} IN ({codes})"
+
+
+def legacy_rows(now: Now, plan: TablePlan, part: PartPlan, where: str) -> Iterator[pl.DataFrame]:
+    """What the legacy rows that `where` (T-SQL) selects make."""
+    expectation: Expectation = now.expectation(plan, Corrections(LookupNow(now.target, now.schema)))
     with now.open_source(part.part.source.database) as source:
         for batch in expectation.read(source, part, read_lookups(source, part, now.batch_rows), now.batch_rows, where):
             yield batch.rows.select(*plan.schema.names(), PART, SOURCE)
 
 
 def changed_since(part: PartPlan, version: int) -> str:
-    """T-SQL: and the row has a change after this version. Keys of changes have names of ours: a key's own name is the row's."""
+    """T-SQL: the row has a change after this version. Keys of changes have names of ours: a key's own name is the row's."""
     name, keys = part.part.source, part.part.key
     changes = ", ".join(f"c.{bracket(key)} AS [__k{place}]" for place, key in enumerate(keys))
     same = " AND ".join(f"ct.[__k{place}] = {bracket(key)}" for place, key in enumerate(keys))
     table = f"CHANGETABLE(CHANGES {bracket(name.schema)}.{bracket(name.name)}, {int(version)})"
-    return " ".join((" AND EXISTS (SELECT 1 FROM (SELECT", changes, "FROM", table, "AS c) AS ct WHERE", same + ")"))
+    return " ".join(("EXISTS (SELECT 1 FROM (SELECT", changes, "FROM", table, "AS c) AS ct WHERE", same + ")"))
 
 
 def tells_changes(source: Source, part: PartPlan, version: int | None) -> bool:

@@ -74,7 +74,10 @@ def of_merge(
 
 def write_conflicts(connection: BulkConnection, state_schema: str, conflicts: Iterable[FoundConflict]) -> int:
     """Keep conflicts, inside the caller's transaction: with the rows as they were decided. Returns how many."""
-    return sum(insert_conflict(connection, state_schema, one) for one in conflicts)
+    found = list(conflicts)
+    for one in found:
+        insert_conflict(connection, state_schema, one)
+    return len(found)
 
 
 def archive_conflicts(connection: BulkConnection, state_schema: str, conflicts: Iterable[FoundConflict]) -> None:
@@ -85,14 +88,13 @@ def archive_conflicts(connection: BulkConnection, state_schema: str, conflicts: 
         {"state": state_schema},
     )
     for one in conflicts:
-        if not connection.query(
-            known, (one.table, one.key[:200], one.rule, None if one.source is None else image_text(one.source))
-        ):
+        assert one.source is not None, "a record that gives way is there"
+        if not connection.query(known, (one.table, one.key[:200], one.rule, image_text(one.source))):
             insert_conflict(connection, state_schema, one, settled_by="sync")
 
 
-def insert_conflict(connection: BulkConnection, state_schema: str, one: FoundConflict, settled_by: str | None = None) -> int:
-    """One row. Returns 1."""
+def insert_conflict(connection: BulkConnection, state_schema: str, one: FoundConflict, settled_by: str | None = None) -> None:
+    """One row."""
     statement = sql(
         "INSERT INTO {state}.sync_conflict (direction, table_name, row_key, column_names, rule, winner, source_image, "
         "target_image, found_at, settled_at, settled_by) "
@@ -103,7 +105,6 @@ def insert_conflict(connection: BulkConnection, state_schema: str, one: FoundCon
     names = ", ".join(one.columns)[:1000]
     values = (one.direction, one.table, one.key[:200], names, one.rule, one.winner, *images, settled_by, settled_by)
     connection.execute(statement, values)
-    return 1
 
 
 def list_conflicts(

@@ -5,22 +5,16 @@ A browser may be sent here by a foreign site under a name of its own (DNS rebind
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
-import socket
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from etl.errors import ConfigurationError, UsageError
+from etl.local_http import Address, Handler, is_loopback, read_address, serving
 
-SLOWEST_S: Final = 10.0
-"""A client that takes longer to send its request is let go."""
 DEFAULT: Final = "127.0.0.1:9188"
 HEADERS: Final = {
     "Content-Type": "text/html; charset=utf-8",
@@ -37,53 +31,17 @@ Page = Callable[[str, str], str]
 """Makes the page, of a language ("" for the usual one) and a nonce for its style and script."""
 
 
-@dataclass(frozen=True)
-class PageAddress:
-    """Where the page is. Port 0: any free one."""
-
-    host: str
-    port: int
-
-    @property
-    def url(self) -> str:
-        """What to open.
-
-        >>> PageAddress("::1", 9188).url
-        'http://[::1]:9188/'
-        """
-        return f"http://[{self.host}]:{self.port}/" if ":" in self.host else f"http://{self.host}:{self.port}/"
-
-
-def parse_page_address(text: str) -> PageAddress:
-    """HOST:PORT, or a port of this machine. Raises UsageError, also for a host that others reach: the page has no password.
-
-    >>> parse_page_address("9188"), parse_page_address("[::1]:0")
-    (PageAddress(host='127.0.0.1', port=9188), PageAddress(host='::1', port=0))
-    """
-    host, colon, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
-    if not port.isascii() or not port.isdigit() or int(port) > 65_535 or (colon and not text.partition(":")[0]):
+def parse_page_address(text: str) -> Address:
+    """HOST:PORT, or a port of this machine. Raises UsageError, also for a host that others reach: the page has no password."""
+    address = read_address(text)
+    if address is None:
         raise UsageError(f"{text!r} is no address for the page.", f"Give host and port, such as {DEFAULT}.")
-    if not is_this_machine(host):
+    if not is_loopback(address.host):
         raise UsageError(
-            f"{host} is not an address of this machine alone: anybody who reaches it could read the page.",
+            f"{address.host} is not an address of this machine alone: anybody who reaches it could read the page.",
             f"Serve it at {DEFAULT}, and let others in through ssh -L or a proxy that asks who they are.",
         )
-    return PageAddress(host, int(port))
-
-
-def is_this_machine(host: str) -> bool:
-    """Whether only this machine reaches it. A name is none, but for localhost: what it leads to may change.
-
-    >>> is_this_machine("127.0.0.1"), is_this_machine("localhost"), is_this_machine("0.0.0.0"), is_this_machine("a.example")
-    (True, True, False, False)
-    """
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return address
 
 
 def host_of(header: str) -> str:
@@ -102,12 +60,9 @@ def policy(nonce: str) -> str:
     return f"{NOTHING}; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'"
 
 
-class PageHandler(BaseHTTPRequestHandler):
+class PageHandler(Handler):
     """Answers one request. `page` is set by `serve_page`."""
 
-    timeout = SLOWEST_S
-    server_version = "membershift"
-    sys_version = ""
     page: Page
 
     def do_GET(self) -> None:
@@ -131,7 +86,7 @@ class PageHandler(BaseHTTPRequestHandler):
     def answer(self, *, with_body: bool) -> None:
         """One page for all; anything else is not found."""
         asked = urlsplit(self.path)
-        if not is_this_machine(host_of(self.headers.get("Host", ""))):
+        if not is_loopback(host_of(self.headers.get("Host", ""))):
             self.send(HTTPStatus.MISDIRECTED_REQUEST, "This page is for this machine alone.", NOTHING, with_body=with_body)
         elif asked.path != "/":
             self.send(HTTPStatus.NOT_FOUND, "There is one page only: /", NOTHING, with_body=with_body)
@@ -151,39 +106,22 @@ class PageHandler(BaseHTTPRequestHandler):
         if with_body:
             self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing: the screen is for the release."""
-
 
 @contextmanager
-def serve_page(address: PageAddress, page: Page) -> Iterator[PageAddress]:
+def serve_page(address: Address, page: Page) -> Iterator[Address]:
     """Serve until the end of the block; gives the address in use. `page` is called by several threads and raises nothing.
     Raises ConfigurationError when the address is taken."""
 
-    class Handler(PageHandler):
+    class ThisPage(PageHandler):
         pass
 
-    Handler.page = staticmethod(page)
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        address_family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-
-        def handle_error(self, request: object, client_address: object) -> None:
-            """A client that went away is no concern of ours."""
-
-    try:
-        server = Server((address.host, address.port), Handler)
-    except OSError as error:
-        raise ConfigurationError(
-            f"The page cannot be served at {address.host}:{address.port} ({error.strerror or 'no such address'}).",
-            "Choose another port with --page, or end what uses this one.",
-        ) from error
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, name="page", daemon=True)
-    thread.start()
-    try:
-        yield PageAddress(address.host, int(server.server_address[1]))
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    ThisPage.page = staticmethod(page)
+    with ExitStack() as stack:
+        try:
+            served = stack.enter_context(serving(address, ThisPage, "page"))
+        except OSError as error:
+            raise ConfigurationError(
+                f"The page cannot be served at {address.host}:{address.port} ({error.strerror or 'no such address'}).",
+                "Choose another port with --page, or end what uses this one.",
+            ) from error
+        yield served

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from etl.local_http import Address
 from migrations.release.events import Forced
-from migrations.release.page_server import PageAddress, serve_page
+from migrations.release.page_server import serve_page
 from migrations.release.view import ReleaseView, read_view
 from reports.html import render_html
 from reports.release_page import render_release_page
@@ -80,7 +81,7 @@ def served(look: Callable[[], ReleaseView]) -> Iterator[str]:
         text = render_release_page(look(), lang or "en", nonce)
         return text.replace("</body>", f'<script nonce="{nonce}">{MEASURE}</script></body>')
 
-    with serve_page(PageAddress("127.0.0.1", 0), page) as address:
+    with serve_page(Address("127.0.0.1", 0), page) as address:
         yield address.url
 
 

@@ -14,8 +14,9 @@ from urllib.request import urlopen
 
 import pytest
 
+from etl.local_http import Address
 from etl.sync.metrics import render_metrics
-from etl.sync.metrics_server import MetricsAddress, serve_metrics
+from etl.sync.metrics_server import serve_metrics
 from etl.sync.model import Counts
 from etl.sync.standing import LegacyStanding, Standing, TargetStanding
 from etl.sync.stats import Stats
@@ -42,18 +43,18 @@ STANDING = Standing(
 
 
 @pytest.fixture
-def metrics() -> Iterator[MetricsAddress]:
+def metrics() -> Iterator[Address]:
     """A sync that did something, as it is served."""
     stats = Stats()
     stats.add(ODD, {"member": Counts(written=4, deleted=1, own=2)})
     stats.add("reverse", {"member": Counts(written=3, dead=1)})
     stats.wait("reverse", "the source is away")
-    with serve_metrics(MetricsAddress(LOOPBACK, 0), lambda: render_metrics(stats, STANDING, 12.5)) as served:
+    with serve_metrics(Address(LOOPBACK, 0), lambda: render_metrics(stats, STANDING, 12.5)) as served:
         yield served
 
 
 @pytest.fixture
-def prometheus(metrics: MetricsAddress, tmp_path: Path) -> Iterator[str]:
+def prometheus(metrics: Address, tmp_path: Path) -> Iterator[str]:
     """A private Prometheus that scrapes it every second; the address of its API."""
     if PROMETHEUS is None:
         pytest.skip("prometheus is not installed")

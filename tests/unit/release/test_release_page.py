@@ -12,9 +12,10 @@ from html.parser import HTMLParser
 import pytest
 
 from etl.errors import ConfigurationError, UsageError
+from etl.local_http import Address
 from migrations.release.alerts.model import Alert, Standing
 from migrations.release.events import Forced, Paused
-from migrations.release.page_server import PageAddress, parse_page_address, serve_page
+from migrations.release.page_server import parse_page_address, serve_page
 from migrations.release.view import ReleaseView, read_view
 from reports.release_page import MOST_EVENTS, render_release_page, render_trouble_page
 from tests.unit.release.example_logs import NOON, PLAN, Story, completed, in_the_middle, pilot_moved, rolled_back
@@ -92,13 +93,13 @@ def test_a_long_history_is_cut_and_says_so() -> None:
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[PageAddress]:
+def served() -> Iterator[Address]:
     view = view_of(in_the_middle())
-    with serve_page(PageAddress("127.0.0.1", 0), lambda lang, nonce: render_release_page(view, lang or "en", nonce)) as address:
+    with serve_page(Address("127.0.0.1", 0), lambda lang, nonce: render_release_page(view, lang or "en", nonce)) as address:
         yield address
 
 
-def ask(address: PageAddress, method: str = "GET", path: str = "/", **headers: str) -> tuple[http.client.HTTPResponse, str]:
+def ask(address: Address, method: str = "GET", path: str = "/", **headers: str) -> tuple[http.client.HTTPResponse, str]:
     """One request."""
     connection = http.client.HTTPConnection(address.host, address.port, timeout=10)
     try:
@@ -109,7 +110,7 @@ def ask(address: PageAddress, method: str = "GET", path: str = "/", **headers: s
         connection.close()
 
 
-def test_a_browser_obeys_nothing_but_our_own_style_and_script(served: PageAddress) -> None:
+def test_a_browser_obeys_nothing_but_our_own_style_and_script(served: Address) -> None:
     answer, page = ask(served)
     rules = answer.getheader("Content-Security-Policy") or ""
     nonce = re.search(r"script-src 'nonce-([\w-]+)'", rules)
@@ -123,29 +124,29 @@ def test_a_browser_obeys_nothing_but_our_own_style_and_script(served: PageAddres
     assert "Python" not in (answer.getheader("Server") or "")
 
 
-def test_it_works_without_script(served: PageAddress) -> None:
+def test_it_works_without_script(served: Address) -> None:
     assert re.search(r'<noscript><meta http-equiv="refresh" content="\d+"></noscript>', ask(served)[1])
 
 
-def test_the_language_can_be_asked_for(served: PageAddress) -> None:
+def test_the_language_can_be_asked_for(served: Address) -> None:
     assert 'lang="zh-CN"' in ask(served, path="/?lang=zh")[1]
     assert '<html lang="en">' in ask(served, path="/?lang=%3Cscript%3E")[1]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
-def test_nothing_but_reading(served: PageAddress, method: str) -> None:
+def test_nothing_but_reading(served: Address, method: str) -> None:
     answer, _ = ask(served, method)
     assert (answer.status, answer.getheader("Allow")) == (405, "GET, HEAD")
 
 
-def test_head_and_other_paths(served: PageAddress) -> None:
+def test_head_and_other_paths(served: Address) -> None:
     answer, body = ask(served, "HEAD")
     assert (answer.status, body) == (200, "")
     assert ask(served, path="/../../etc/passwd")[0].status == 404
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:9188", "127.0.0.1.evil.example", ""])
-def test_a_foreign_name_for_this_machine_is_refused(served: PageAddress, host: str) -> None:
+def test_a_foreign_name_for_this_machine_is_refused(served: Address, host: str) -> None:
     """A web site that somebody has open would have read the state of all stores through their browser (DNS rebinding)."""
     answer, body = ask(served, Host=host)
     assert answer.status == 421
@@ -153,7 +154,7 @@ def test_a_foreign_name_for_this_machine_is_refused(served: PageAddress, host: s
 
 
 @pytest.mark.parametrize("host", ["localhost:9188", "127.0.0.1", "[::1]:9188"])
-def test_this_machine_by_its_own_names(served: PageAddress, host: str) -> None:
+def test_this_machine_by_its_own_names(served: Address, host: str) -> None:
     assert ask(served, Host=host)[0].status == 200
 
 
@@ -167,6 +168,6 @@ def test_an_address_that_is_taken() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        address = PageAddress("127.0.0.1", taken.getsockname()[1])
+        address = Address("127.0.0.1", taken.getsockname()[1])
         with pytest.raises(ConfigurationError, match="cannot be served"), serve_page(address, lambda lang, nonce: ""):
             pass

@@ -46,6 +46,14 @@ def take_back(shop: Shop, number: str) -> None:
     shop.target.execute("DELETE FROM sale WHERE sale_no = %s", (number,))
 
 
+def pass_over(shop: Shop) -> None:
+    """Make sync believe that it has brought every sale."""
+    shop.target.execute(
+        f"UPDATE {shop.settings.target.state_schema}.sync_position SET position = %s WHERE name = %s",
+        (shop.legacy("pos", "SELECT CHANGE_TRACKING_CURRENT_VERSION()")[0][0], forward_name(SALES)),
+    )
+
+
 def test_only_what_changed_since_is_compared_again(shop: Shop) -> None:
     """Stores would be closed for as long as all their rows take."""
     store = str(shop.rows("SELECT store_code FROM sale WHERE channel = 'pos' GROUP BY 1 ORDER BY COUNT(*) DESC LIMIT 1")[0][0])
@@ -92,10 +100,21 @@ def test_a_row_that_sync_believes_to_have_brought(shop: Shop) -> None:
     brought(shop, store)
     baseline = beforehand(shop, store)
     number = sell(shop, store)
-    shop.target.execute(
-        f"UPDATE {shop.settings.target.state_schema}.sync_position SET position = %s WHERE name = %s",
-        (shop.legacy("pos", "SELECT CHANGE_TRACKING_CURRENT_VERSION()")[0][0], forward_name(SALES)),
-    )
+    pass_over(shop)
+    done = fence(shop, store, baseline)
+    assert (done.drained, dict(done.left)) == (False, {"sale": 1})
+    take_back(shop, number)
+
+
+def test_a_row_that_has_left_the_store_on_the_legacy_side_alone(shop: Shop) -> None:
+    """Asked for the store's own changes, the legacy side says nothing of it, and the target has it as it was."""
+    store = a_store(shop)
+    number = brought(shop, store)
+    other = shop.rows("SELECT store_code FROM store WHERE store_code <> %s LIMIT 1", store)[0][0]
+    baseline = beforehand(shop, store)
+    shop.target.execute("UPDATE sale SET updated_at = updated_at - INTERVAL 1 HOUR")  # or it would be looked at for its time
+    shop.legacy("pos", f"UPDATE dbo.Sale SET StoreCode = '{other}' WHERE SaleNo = '{number}'")
+    pass_over(shop)
     done = fence(shop, store, baseline)
     assert (done.drained, dict(done.left)) == (False, {"sale": 1})
     take_back(shop, number)
