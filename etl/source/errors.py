@@ -161,15 +161,35 @@ def number_and_text(error: BaseException) -> tuple[int | None, str]:
     >>> number_and_text(ValueError("other"))
     (None, '')
     """
+    number, raw = raw_parts(error)
+    library = _LIBRARY_NUMBER.search(raw)
+    if number is None:
+        return getattr(error, "number", None), ""
+    if library is None:
+        return None, ""
+    return number if int(library[1]) == _FROM_SERVER else int(library[1]), _LIBRARY_TEXT.sub("", raw).strip()
+
+
+def raw_parts(error: BaseException) -> tuple[int | None, str]:
+    """Number and text as pymssql gives them; (None, "") for an error that has none."""
     arguments = error.args
     if len(arguments) == 1 and isinstance(arguments[0], tuple):
         arguments = arguments[0]
     if not arguments or not isinstance(arguments[0], int):
-        return getattr(error, "number", None), ""
-    raw = arguments[1] if len(arguments) > 1 else b""
-    text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
-    library = _LIBRARY_NUMBER.search(text)
-    if library is None:
         return None, ""
-    number = arguments[0] if int(library[1]) == _FROM_SERVER else int(library[1])
-    return number, _LIBRARY_TEXT.sub("", text).strip()
+    raw = arguments[1] if len(arguments) > 1 else b""
+    return arguments[0], raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
+
+
+def is_stale(error: BaseException) -> bool:
+    """Whether pymssql says that the server refused a login and has kept nothing of what the server said: the number is then that
+    of an earlier refusal.
+
+    >>> is_stale(ValueError((18456, b"DB-Lib error message 20018, severity 14:\\nGeneral SQL Server error")))
+    True
+    >>> is_stale(ValueError((18456, b"Login failed.DB-Lib error message 20018, severity 14")))
+    False
+    """
+    raw = raw_parts(error)[1]
+    library = _LIBRARY_NUMBER.search(raw)
+    return library is not None and int(library[1]) == _FROM_SERVER and not _LIBRARY_TEXT.sub("", raw).strip()

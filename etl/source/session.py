@@ -18,7 +18,8 @@ from etl.names import bracket
 from etl.settings import SourceSettings
 from etl.source.address import Address
 from etl.source.canonical import batch_from_arrow, batch_from_rows
-from etl.source.errors import LOST_NUMBERS, NOT_CONNECTED, ServerError, describe, number_and_text
+from etl.source.errors import LOST_NUMBERS, NOT_CONNECTED, ServerError, describe, is_stale, number_and_text
+from etl.source.refusal import refusal_anew
 from etl.source.tls import trusting
 
 Row = tuple[Any, ...]
@@ -175,24 +176,29 @@ def open_plain(settings: SourceSettings, address: Address, database: str | None 
     """Connect with pymssql, in autocommit. Raises ServerError."""
     import pymssql
 
-    try:
-        with trusting(address):
-            connection = pymssql.connect(
-                server=address.host,
-                port=str(address.port),
-                user=address.user,
-                password=address.password,
-                database=database or "",
-                timeout=max(1, round(settings.query_timeout_s)),
-                login_timeout=max(1, round(settings.connect_timeout_s)),
-                appname=settings.application_name,
-                autocommit=True,
-                tds_version="7.4",
-                encryption="off" if address.tls == "off" else "require",
-            )
-    except pymssql.Error as error:
-        number, text = number_and_text(error)
-        raise describe(number or NOT_CONNECTED, text, str(address)) from error
+    login_s = max(1, round(settings.connect_timeout_s))
+    arguments: dict[str, Any] = {
+        "server": address.host,
+        "port": str(address.port),
+        "user": address.user,
+        "password": address.password,
+        "database": database or "",
+        "timeout": max(1, round(settings.query_timeout_s)),
+        "login_timeout": login_s,
+        "appname": settings.application_name,
+        "autocommit": True,
+        "tds_version": "7.4",
+        "encryption": "off" if address.tls == "off" else "require",
+    }
+    with trusting(address):
+        try:
+            connection = pymssql.connect(**arguments)
+        except pymssql.Error as error:
+            if is_stale(error):
+                anew = refusal_anew(arguments, login_s)
+                raise describe(*(number_and_text(anew) if anew else (None, "")), str(address)) from error
+            number, text = number_and_text(error)
+            raise describe(number or NOT_CONNECTED, text, str(address)) from error
     return PlainSession(connection, address, settings.query_timeout_s, database)
 
 

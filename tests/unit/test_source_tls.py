@@ -1,7 +1,7 @@
 """TLS as both drivers and our own check see it: a certificate is verified by default, and a refusal says why.
 
-The other side is a script that shakes hands inside TDS packets as SQL Server does, and then refuses every login with 18456: who
-gets that far has accepted the certificate.
+The other side is a script that shakes hands inside TDS packets as SQL Server does, and then refuses every login, mostly with 18456:
+who gets that far has accepted the certificate.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ class Secured:
 
     port: int
     authority: Path
+    refusals: list[tuple[int, int]]
+    """Number and severity of the next refusals; 18456 of severity 14 when there are none."""
 
     def settings(self, host: str = "localhost", **more: object) -> SourceSettings:
         url = SecretStr(f"mssql://sa:hush@{host}:{self.port}")
@@ -59,8 +61,9 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     context.load_cert_chain(folder / "server.pem", folder / "server.key")
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     listener = socket.create_server(("127.0.0.1", 0))
-    threading.Thread(target=accept, args=(listener, context), daemon=True).start()
-    yield Secured(listener.getsockname()[1], authority)
+    refusals: list[tuple[int, int]] = []
+    threading.Thread(target=accept, args=(listener, context, refusals), daemon=True).start()
+    yield Secured(listener.getsockname()[1], authority, refusals)
     listener.close()
 
 
@@ -92,6 +95,19 @@ def test_a_stranger_or_another_name_is_refused_with_the_reason(secured: Secured,
 def test_trust_encrypts_without_asking_who_it_is(secured: Secured) -> None:
     with pytest.raises(ServerError, match="refused the login"), open_source(secured.settings("127.0.0.1", tls="trust")):
         pass
+
+
+def test_the_reason_of_an_earlier_refusal_is_not_told_again(secured: Secured) -> None:
+    """pymssql keeps the number of the most severe refusal: a wrong password would be told as a server that is starting, and tried
+    again for ever."""
+    settings = secured.settings("127.0.0.1", tls="trust")
+    secured.refusals[:] = [(17142, 16), (18456, 14), (18456, 14), (4060, 11), (4060, 11)]
+    seen = []
+    while secured.refusals:
+        with pytest.raises(ServerError) as caught:
+            open_plain(settings, address_of(settings))
+        seen.append((caught.value.number, caught.value.transient))
+    assert seen == [(17142, True), (18456, False), (4060, False)]  # the last two were asked twice
 
 
 def test_an_authority_that_cannot_be_read_is_a_mistake_of_the_configuration(secured: Secured, tmp_path: Path) -> None:
@@ -127,17 +143,17 @@ def build(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey)
     return builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
 
 
-def accept(listener: socket.socket, context: ssl.SSLContext) -> None:
+def accept(listener: socket.socket, context: ssl.SSLContext, refusals: list[tuple[int, int]]) -> None:
     while True:
         try:
             link, _ = listener.accept()
         except OSError:
             return
-        threading.Thread(target=answer, args=(link, context), daemon=True).start()
+        threading.Thread(target=answer, args=(link, context, refusals), daemon=True).start()
 
 
-def answer(link: socket.socket, context: ssl.SSLContext) -> None:
-    """PRELOGIN, the handshake inside packets of its type, then 18456 to whatever comes."""
+def answer(link: socket.socket, context: ssl.SSLContext, refusals: list[tuple[int, int]]) -> None:
+    """PRELOGIN, the handshake inside packets of its type, then a refusal of whatever comes."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context.wrap_bio(incoming, outgoing, server_side=True)
     with link, suppress(OSError):
@@ -162,7 +178,8 @@ def answer(link: socket.socket, context: ssl.SSLContext) -> None:
                     return
                 incoming.write(part)
         text = "Login failed.".encode("utf-16-le")
-        token = struct.pack("<iBBH", 18456, 1, 14, len(text) // 2) + text + b"\0\0" + struct.pack("<i", 1)
+        number, severity = refusals.pop(0) if refusals else (18456, 14)
+        token = struct.pack("<iBBH", number, 1, severity, len(text) // 2) + text + b"\0\0" + struct.pack("<i", 1)
         reply = b"\xaa" + struct.pack("<H", len(token)) + token + b"\xfd" + struct.pack("<HHQ", 2, 0, 0)
         tls.write(HEADER.pack(4, 1, HEADER.size + len(reply), 0, 1, 0) + reply)
         link.sendall(outgoing.read())
