@@ -38,13 +38,13 @@ def refusal_anew(arguments: Mapping[str, object], patience_s: float) -> Exceptio
 
 
 def main() -> None:
-    """Connect once and print the error as JSON: number and text."""
+    """Connect once and write the error as JSON: number and text."""
     import pymssql
 
     try:
         pymssql.connect(**json.load(sys.stdin)).close()
     except pymssql.Error as error:
-        print(json.dumps(raw_parts(error)))
+        sys.stdout.write(json.dumps(raw_parts(error)))
 
 
 if __name__ == "__main__":

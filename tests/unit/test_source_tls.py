@@ -1,7 +1,7 @@
 """TLS as both drivers and our own check see it: a certificate is verified by default, and a refusal says why.
 
-The other side is a script that shakes hands inside TDS packets as SQL Server does, and then refuses every login, mostly with 18456:
-who gets that far has accepted the certificate.
+The other side is a script that shakes hands inside TDS packets as SQL Server does, and then refuses every login, mostly with
+18456: who gets that far has accepted the certificate.
 """
 
 from __future__ import annotations
