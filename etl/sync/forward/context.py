@@ -43,8 +43,9 @@ def nobody_known(part: str, newcomers: pl.DataFrame) -> pl.Series:
 class Limits:
     """How much is done at once.
 
-    `page_rows`: rows of one target transaction, `member_rows` where rows are merged with the target's. `fetch_rows`: rows of one
-    read, `fetches` reads of one table a round: what is left waits for the next round, where it goes on. `clock_allowance`: how
+    `page_rows`: rows of one target transaction, `member_rows` where rows are merged with the target's. `fetch_rows`: rows of
+    the first read of a table; later ones take as many as `fetch_bytes` hold. `round_rows`: of one table in a round; what is left
+    waits for the next round, where it goes on. `clock_allowance`: how
     far apart the clocks of both sides may be. `overlap`: how far back a table is read again that has nothing but a last-changed
     column. `key_interval`: how often deletes are looked for by comparing keys, where nothing else tells them.
     """
@@ -52,7 +53,8 @@ class Limits:
     page_rows: int = 2_000
     member_rows: int = 1_000
     fetch_rows: int = 20_000
-    fetches: int = 5
+    fetch_bytes: int = 16 * 2**20
+    round_rows: int = 100_000
     clock_allowance: timedelta = timedelta(seconds=2)
     overlap: timedelta = timedelta(minutes=5)
     key_interval: timedelta = timedelta(hours=1)
@@ -64,8 +66,9 @@ class ForwardContext:
     by legacy table, where the mapping does not. `unique_keys`: of each target table, the primary key first. `looked`: when tables
     without anything better, and dead letters, were looked at last (time.monotonic). `put_off`: how often rows had to wait
     (later_changes.py). `left`: tables with more changes than the last round took. `open_letters`: parts that have dead letters.
-    `quiet`: the versions of databases that had nothing to do in their last round (quiet.py). `enough`: asked between pages,
-    whether the round shall leave the rest to the next one (etl/sync/throttle.py)."""
+    `quiet`: the versions of databases that had nothing to do in their last round (quiet.py). `widths`: the most bytes that a
+    row of a legacy table took in a full read. `enough`: asked between pages, whether the round shall leave the rest to the next
+    one (etl/sync/throttle.py)."""
 
     settings: Settings
     plan: SyncPlan
@@ -83,6 +86,7 @@ class ForwardContext:
     left: set[SourceTable] = field(default_factory=set)
     open_letters: set[str] = field(default_factory=set)
     quiet: dict[str, Head] = field(default_factory=dict)
+    widths: dict[SourceTable, float] = field(default_factory=dict)
 
     def close(self) -> None:
         """Let go of the sessions with the source."""

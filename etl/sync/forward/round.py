@@ -123,12 +123,12 @@ def forward_table(
         return
     *others, last = [with_lookups(work, again=span.again) for work in (*others, last)]
     seen = legacy.reached
-    for after, pages in fetches(last, legacy, span):
+    for after, rows, pages in fetches(last, legacy, span):
         if seen == legacy.reached and len(pages) == 1 and pages[0][0].is_empty():
             idle.append((seen, pages[0][1]))
             return
         for work in others:  # they are done with the whole read before the position moves within it
-            for page in span.read(work, after).iter_slices(work.page_rows):
+            for page in span.read(work, after, rows).iter_slices(work.page_rows):
                 note(done, work, apply_changes(work, page, None, None))
         for page, to in pages:
             note(done, last, apply_changes(last, page, seen, to))
@@ -142,24 +142,33 @@ def with_lookups(work: Work, *, again: bool) -> Work:
     return replace(work, beside=read_lookups(work.session, work.part, LOOKUP_ROWS), again=again)
 
 
-def fetches(work: Work, legacy: Legacy, span: Span) -> Iterator[tuple[str | None, list[tuple[pl.DataFrame, Reached]]]]:
-    """Reads of one table: the key after which each begins, and its pages with the position that each leads to."""
-    after, limits = legacy.reached.after, work.context.limits
-    for _ in range(limits.fetches):
-        read = span.read(work, after)
-        ended = read.height < limits.fetch_rows
+def fetches(work: Work, legacy: Legacy, span: Span) -> Iterator[tuple[str | None, int, list[tuple[pl.DataFrame, Reached]]]]:
+    """Reads of one table: the key after which each begins, its most rows, and its pages with the position that each leads to."""
+    table, after, left = legacy.reached.table, legacy.reached.after, work.context.limits.round_rows
+    while left > 0:
+        rows = min(left, fetch_size(work.context, table))
+        read = span.read(work, after, rows)
+        ended = read.height < rows
+        if not ended:  # a few rows tell little of the many that may come
+            work.context.widths[table] = max(work.context.widths.get(table, 1.0), read.estimated_size() / rows)
         pages = [
             (page, replace(legacy.reached, shape=legacy.shape, upto=span.upto, after=str(page[KEY][-1])))
             for page in read.iter_slices(work.page_rows)
         ]
         if ended:
             last = pages.pop()[0] if pages else read
-            pages.append((last, Reached(legacy.reached.table, span.upto, legacy.shape)))
-        yield after, pages
+            pages.append((last, Reached(table, span.upto, legacy.shape)))
+        yield after, rows, pages
         if ended:
             return
-        after = str(read[KEY][-1])
-    work.context.left.add(legacy.reached.table)
+        after, left = str(read[KEY][-1]), left - rows
+    work.context.left.add(table)
+
+
+def fetch_size(context: ForwardContext, table: SourceTable) -> int:
+    """Rows of the next read. Few reads are better: for each, the server goes through all changes of the table anew."""
+    width = context.widths.get(table)
+    return context.limits.fetch_rows if width is None else max(1, int(context.limits.fetch_bytes / width))
 
 
 def note(done: dict[str, Counts], work: Work, counts: Counts) -> None:

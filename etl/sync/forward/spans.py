@@ -14,8 +14,8 @@ from etl.sync.forward.read_rows import between_versions, changed_since, newest, 
 from etl.sync.forward.versions import check_forward, clock_of, counter_of, way_of
 from etl.sync.forward.work import Work
 
-Read = Callable[[Work, str | None], pl.DataFrame]
-"""Changes of keys after one, as many as one read takes."""
+Read = Callable[[Work, str | None, int], pl.DataFrame]
+"""Changes of keys after one, at most so many."""
 
 LOOK_AGAIN_S = 10.0
 """A table that has only a last-changed column is read again so often though that column did not move: a transaction may have been
@@ -48,10 +48,9 @@ def tracked_span(work: Work, reached: Reached) -> Span | None:
     version = check_forward(reached, work.head.tracking)
     if version == reached.position and reached.after is None:
         return None
-    rows = work.context.limits.fetch_rows
     return Span(
         version if reached.upto is None else reached.upto,
-        lambda one, after: read_tracked(one.session, one.part, reached.position, after, rows),
+        lambda one, after, rows: read_tracked(one.session, one.part, reached.position, after, rows),
     )
 
 
@@ -63,8 +62,8 @@ def counted_span(work: Work, reached: Reached) -> Span | None:
     if version == reached.position and reached.after is None:
         return None
     upto = version if reached.upto is None else reached.upto
-    condition, rows = between_versions(counter, reached.position, upto), work.context.limits.fetch_rows
-    return Span(upto, lambda one, after: read_some(one.session, one.part, condition, after, rows))
+    condition = between_versions(counter, reached.position, upto)
+    return Span(upto, lambda one, after, rows: read_some(one.session, one.part, condition, after, rows))
 
 
 def timed_span(work: Work, reached: Reached) -> Span | None:
@@ -76,10 +75,9 @@ def timed_span(work: Work, reached: Reached) -> Span | None:
     if latest == reached.position and reached.after is None and now - looked < LOOK_AGAIN_S:
         return None
     work.context.looked[reached.name] = now
-    limits = work.context.limits
-    condition = changed_since(clock, reached.position, limits.overlap)
+    condition = changed_since(clock, reached.position, work.context.limits.overlap)
     return Span(
         latest if reached.upto is None else reached.upto,
-        lambda one, after: read_some(one.session, one.part, condition, after, limits.fetch_rows),
+        lambda one, after, rows: read_some(one.session, one.part, condition, after, rows),
         again=True,
     )

@@ -9,7 +9,7 @@ from etl.names import SourceTable
 from etl.sync.forward import append
 from etl.sync.forward.context import Limits
 from etl.sync.forward.resync import resync_table
-from etl.sync.forward.round import forward_round
+from etl.sync.forward.round import fetch_size, forward_round
 from etl.sync.forward.work import Work
 from tests.integration.sync.forward.support import Sides, following
 
@@ -121,7 +121,19 @@ def test_a_kill_after_any_page_loses_and_doubles_nothing(sides: Sides, monkeypat
 
 def test_a_backlog_is_brought_over_in_bounded_pages(sides: Sides) -> None:
     sign_ins(sides, 5_000, "MANY")
-    with following(sides.settings, sides.shop, limits=Limits(page_rows=500, fetch_rows=1_000, fetches=2)) as small:
+    with following(sides.settings, sides.shop, limits=Limits(page_rows=500, fetch_rows=1_000, round_rows=2_000)) as small:
         written = [forward_round(small.context, "crm")["sign_in"].written for _ in range(3)]
     assert written == [2_000, 2_000, 1_000]
     assert arrived(sides, "MANY") == 5_000
+
+
+def test_a_read_takes_as_many_rows_as_memory_is_given_for(sides: Sides) -> None:
+    """Few long reads are much faster, and rows may be of any width."""
+    sign_ins(sides, 1_000, "WIDE")
+    limits = Limits(fetch_rows=200, fetch_bytes=20_000)
+    with following(sides.settings, sides.shop, limits=limits) as small:
+        assert small.run("crm")["sign_in"].written == 1_000
+        width, rows = small.context.widths[SIGN_IN], fetch_size(small.context, SIGN_IN)
+    assert width > 8
+    assert rows * width <= 20_000 < (rows + 1) * width
+    assert arrived(sides, "WIDE") == 1_000
