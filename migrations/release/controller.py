@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from etl.errors import OpsError
 from migrations.release.alerts.settings import Level
@@ -31,14 +31,17 @@ from migrations.release.gates.base import Answer
 from migrations.release.legal import moved_stores
 from migrations.release.metrics.base import Sample
 from migrations.release.model import FINAL, Phase, ReleaseState, Route, writes_to
+from migrations.release.moves import Moves
 from migrations.release.plan import Plan
 from migrations.release.switch import Ports, SwitchRefused, carry_out
 from migrations.release.switch_hours import look_at
-from migrations.release.triggers import MINUTE, Judged, Minute, blind_for, decide, judge_minute
+from migrations.release.triggers import MINUTE, Judged, Minute, Trigger, blind_for, decide, fast_burn, judge_minute
 from migrations.release.windows import judge_window, last_window
 
 SETTLE_S: Final = 10.0
 """A minute is judged so long after its end: figures have to be scraped first."""
+BURN_S: Final = 15.0
+"""So often the last minute, wherever it begins, is looked at for a fast burn."""
 TICK_S: Final = 1.0
 ASK_GATES: Final = timedelta(seconds=5)
 """How long gates that do not pass are left alone before a wave begins: some ask servers."""
@@ -64,14 +67,19 @@ class Eyes:
 
 
 class Watcher:
-    """Judges each minute and each window once, whoever judged the one before. `since`: up to when something was seen, or from
-    when on it watches. `due`: the newest minute, with the stores that it is of, until the triggers have heeded it. `beside`:
-    what else is done each second."""
+    """Judges each minute and each window once, whoever judged the one before. A minute is judged of stores that were on TiDB all
+    through it: what failed before they moved, or while they were closed, is no reason to go back.
+
+    `since`: up to when something was seen, or from when on it watches. `due`: the newest minute, with the stores that it is of,
+    until the triggers have heeded it. `beside`: what else is done each second. `burn_end`: up to when a fast burn was looked for.
+    """
 
     def __init__(self, log: EventLog, plan: Plan, eyes: Eyes, beside: Callable[[], None] = lambda: None) -> None:
         self.log, self.plan, self.eyes, self.beside = log, plan, eyes, beside
         self.since = eyes.now()
         self.due: tuple[Judged, frozenset[str]] | None = None
+        self.moves = Moves()
+        self.burn_end = self.since
 
     def look(self) -> None:
         """Whatever is due. Raises LeaseLost, ConfigurationError."""
@@ -82,6 +90,7 @@ class Watcher:
         if stores:
             self.judge_minute(stores)
             self.heed_triggers()
+            self.look_for_burn()
         else:
             self.since = self.eyes.now()  # nobody is blind to stores that have not moved
         state = self.log.state
@@ -93,9 +102,13 @@ class Watcher:
         start = last_window(self.eyes.now() - timedelta(seconds=SETTLE_S), MINUTE.total_seconds()).start
         if start.isoformat() <= self.log.state.last_minute:
             return
-        judged = judge_minute(self.eyes.minute(stores, start), self.plan.triggers)
+        settled = self.moves.since(self.log, stores, start)
+        if not settled:
+            self.since = max(self.since, start + MINUTE)
+            return
+        judged = judge_minute(self.eyes.minute(settled, start), self.plan.triggers)
         self.log.append(MinuteJudged(start.isoformat(), judged.verdict, judged.figures))
-        self.due = (judged, frozenset(stores))
+        self.due = (judged, frozenset(settled))
         if judged.seen:
             self.since = max(self.since, start + MINUTE)
 
@@ -106,15 +119,36 @@ class Watcher:
         stores = moved_stores(state)
         judged = self.due[0] if self.due and self.due[1] <= set(stores) else None
         decision = decide(judged, state.bad_minutes, blind_for(self.eyes.now(), self.since, []), self.plan.triggers)
-        if decision.action == "rollback" and stores and state.phase in (Phase.RUNNING, Phase.PAUSED):
-            self.log.append(RollbackBegun(stores, decision.why, f"trigger {decision.trigger}", judged.figures if judged else {}))
-            self.eyes.tell("red", "rollback", decision.why, f"{len(stores)} stores go back.", "Watch: membershift release watch")
+        if decision.action == "rollback":
+            self.send_back(decision.trigger, decision.why, judged.figures if judged else {})
         elif decision.action == "pause" and state.phase is Phase.RUNNING:
             self.log.append(Paused(decision.why))
             self.eyes.tell(
                 "red", "blind", decision.why, "The release is paused.", "Bring the source of figures back, then resume."
             )
         self.due = None
+
+    def look_for_burn(self) -> None:
+        """Between whole minutes: one that is half over when most requests begin to fail would be followed by another whole one.
+        A source that has figures of whole minutes only says nothing here, and that is no blindness."""
+        end = last_window(self.eyes.now() - timedelta(seconds=SETTLE_S), BURN_S).end
+        start = end - MINUTE
+        if end <= self.burn_end or last_window(end, MINUTE.total_seconds()).end == end:
+            return
+        self.burn_end = end
+        settled = self.moves.since(self.log, moved_stores(self.log.state), start)
+        sample = self.eyes.sample(settled, start, end) if settled else Sample()
+        if why := fast_burn(sample, self.plan.triggers):
+            figures = {"requests": sample.requests, "errors": sample.errors, "error_rate": sample.error_rate}
+            self.send_back("fast_burn", why, {**figures, "since": start.isoformat()})
+
+    def send_back(self, trigger: Trigger | None, why: str, figures: Mapping[str, Any]) -> None:
+        """All stores that moved; those that are on their way already go on."""
+        state = self.log.state
+        stores = moved_stores(state)
+        if stores and state.phase in (Phase.RUNNING, Phase.PAUSED):
+            self.log.append(RollbackBegun(stores, why, f"trigger {trigger}", figures))
+            self.eyes.tell("red", "rollback", why, f"{len(stores)} stores go back.", "Watch: membershift release watch")
 
     def judge_window(self, state: ReleaseState, wave: int) -> None:
         """Of a wave that is wholly on TiDB: the newest window that is over and lies after its last switch."""

@@ -25,13 +25,13 @@ from migrations.release.acks import AckWatch, forget_acks
 from migrations.release.alerts.desk import Desk, open_desk
 from migrations.release.controller import Eyes, Mover, Watcher, is_over, keep_watching, left_on_tidb
 from migrations.release.decide import Act
-from migrations.release.event_log import LEASE_S, LONG_AGO, EventLog, LeaseLost, open_event_log
-from migrations.release.events import Routed, SwitchBegun
+from migrations.release.event_log import LEASE_S, EventLog, LeaseLost, open_event_log
 from migrations.release.gates.check import check_gates
 from migrations.release.gates.sources import open_sources
 from migrations.release.haste import HASTE_S, hasty
 from migrations.release.minutes import read_minute, read_window
-from migrations.release.model import FINAL, Phase, ReleaseState, Route
+from migrations.release.model import FINAL, Phase, ReleaseState
+from migrations.release.moves import Moves
 from migrations.release.plan import Plan
 from migrations.release.preflight import Preflight
 from migrations.release.reserve import Reserve, keeping
@@ -167,26 +167,6 @@ def source_answers(source: SourceSettings) -> bool:
             return True
     except OpsError:
         return False
-
-
-@dataclass
-class Moves:
-    """When each store's writes went to TiDB last, from the log, which is read once."""
-
-    number: int = 0
-    bound: SwitchBegun | None = None
-    at: dict[str, datetime] = field(default_factory=dict)
-
-    def first(self, log: EventLog, stores: Sequence[str]) -> datetime:
-        """When the first of these stores moved; long ago where the log does not say."""
-        for logged in log.events(self.number):
-            self.number = logged.number
-            if isinstance(logged.event, SwitchBegun):
-                self.bound = logged.event
-            elif isinstance(logged.event, Routed) and logged.event.step == "publish" and self.bound is not None:
-                moved = self.bound.stores if self.bound.to is Route.TIDB else ()
-                self.at |= dict.fromkeys(moved, datetime.fromisoformat(logged.at))
-        return min((self.at[store] for store in stores if store in self.at), default=LONG_AGO)
 
 
 def both_loops(watcher: Watcher, mover: Mover, desk: Desk, request: RunRequest) -> ReleaseState:

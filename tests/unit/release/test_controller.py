@@ -214,6 +214,41 @@ def test_a_fast_burn_takes_one_minute(run: Run) -> None:
     assert run.until(Phase.ROLLED_BACK, 200) <= 130  # at worst a minute that had just begun, the whole next one, and 10 s
 
 
+class Since(World):
+    """All requests of one side of a moment fail, `share` of them."""
+
+    begins: datetime = NOON
+    ends: datetime = NOON + timedelta(days=1)
+    share: float = 1.0
+
+    def sample(self, stores: Sequence[str], start: datetime, end: datetime) -> Sample:
+        """Ten requests a second, spread evenly."""
+        failing = max(timedelta(0), min(end, self.ends) - max(start, self.begins))
+        return Sample(10 * (end - start).total_seconds(), round(10 * self.share * failing.total_seconds()), 0.01, end)
+
+
+@pytest.mark.parametrize("second", [0, 14, 31, 59])
+def test_a_fast_burn_is_seen_wherever_in_a_minute_it_begins(run: Run, second: int) -> None:
+    """A quarter of all requests fails: of a minute that is half over by then it is too little, and the next one ends late."""
+    run.run(90)
+    run.world = world = Since(now=run.world.now)
+    world.begins, world.share = world.now.replace(second=second) + timedelta(minutes=1), 0.25
+    run.watcher.eyes, run.mover.eyes = world.eyes(), world.eyes()
+    run.until(Phase.ROLLING_BACK, 200)
+    assert timedelta(seconds=60) < world.now - world.begins < timedelta(seconds=90)
+
+
+def test_what_failed_before_stores_moved_sends_nobody_back(run: Run) -> None:
+    """They leave a side that fails: its errors, and those of the moment in which they were closed, are not TiDB's."""
+    run.world = world = Since(now=run.world.now)
+    world.begins, world.ends = NOON - timedelta(hours=1), NOON + timedelta(seconds=1)
+    run.watcher.eyes, run.mover.eyes = world.eyes(), world.eyes()
+    run.log.now = world.eyes().now
+    run.run(300)
+    assert run.log.state.phase is Phase.RUNNING
+    assert len(run.log.state.on(Route.TIDB)) >= 3
+
+
 def test_errors_that_stop_in_time_send_nobody_back(run: Run) -> None:
     """Four bad minutes, one good one, four bad ones."""
     run.run(60)

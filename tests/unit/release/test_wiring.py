@@ -19,9 +19,10 @@ from migrations.release.controller import keep_watching
 from migrations.release.event_log import LONG_AGO, EventLog, LeaseLost, open_event_log
 from migrations.release.events import Planned, RollbackBegun, Routed, Started, StepDone, SwitchBegun, SwitchDone, WaveBegun
 from migrations.release.model import MOVE, ROUTING, ReleaseState, Route
+from migrations.release.moves import Moves
 from migrations.release.plan import Plan
 from migrations.release.preflight import Preflight, nobody_listens, what_is_missing
-from migrations.release.wiring import Moves, RunRequest, open_controller, refuse_changed_plan, refuse_idle, take_lease
+from migrations.release.wiring import RunRequest, open_controller, refuse_changed_plan, refuse_idle, take_lease
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -67,6 +68,7 @@ def test_a_store_moved_when_its_new_route_was_decided_on(tmp_path: Path) -> None
             move(log, Route.TIDB, store)
         assert moves.first(log, ["S2"]) == NOON + timedelta(minutes=2)
         assert moves.first(log, ["S1", "S2"]) == NOON + timedelta(minutes=1)
+        assert moves.since(log, ["S1", "S2"], NOON + timedelta(minutes=1)) == ("S1",)
         log.append(RollbackBegun(("S1",), "x", "li"))
         clock[0] = NOON + timedelta(minutes=3)
         move(log, Route.LEGACY, "S1")
