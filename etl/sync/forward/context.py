@@ -53,7 +53,7 @@ class Limits:
     page_rows: int = 2_000
     member_rows: int = 1_000
     fetch_rows: int = 20_000
-    fetch_bytes: int = 16 * 2**20
+    fetch_bytes: int = 8 * 2**20
     round_rows: int = 100_000
     clock_allowance: timedelta = timedelta(seconds=2)
     overlap: timedelta = timedelta(minutes=5)

@@ -45,6 +45,18 @@ def test_changes_are_net(tracked: Any) -> None:
     assert changes(tracked, version(tracked)) == []
 
 
+def test_changes_are_the_same_whether_or_not_what_was_done_is_asked(tracked: Any) -> None:
+    """What was done takes sorting of its own, and is left out where nobody asks."""
+    rows(tracked, "INSERT INTO dbo.Item (ItemId, Code) VALUES (1, 'a'), (2, 'b')")
+    rows(tracked, "UPDATE dbo.Item SET Sold = 1 WHERE ItemId = 1")
+    rows(tracked, "DELETE FROM dbo.Item WHERE ItemId = 2")
+    source = "FROM CHANGETABLE(CHANGES dbo.Item, 0) AS c ORDER BY ItemId"
+    told = rows(tracked, f"SELECT ItemId, SYS_CHANGE_VERSION, SYS_CHANGE_OPERATION {source}")
+    assert [row[2] for row in told] == ["I", "D"]
+    assert rows(tracked, f"SELECT ItemId, SYS_CHANGE_VERSION {source}") == [row[:2] for row in told]
+    assert [row[2] for row in rows(tracked, f"SELECT * {source}")] == ["I", "D"]
+
+
 def test_a_transaction_has_one_version_given_when_it_commits(legacy: LegacyServer, tracked: Any) -> None:
     before = version(tracked)
     with plain(legacy, scalar(tracked, "SELECT DB_NAME()"), autocommit=False) as other:
