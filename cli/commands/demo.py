@@ -50,10 +50,12 @@ def demo(
     import tempfile
 
     from cli.output import show, show_note
+    from cli.signals import end_as_by_ctrl_c
     from etl.errors import ExitCode
     from fixtures.demo import PARTS, DemoRequest, run_demo
     from reports.documents.demo import demo_document
 
+    end_as_by_ctrl_c()
     chosen = folder or Path(tempfile.mkdtemp(prefix="membershift-demo-"))
     parts = PARTS if only is None else (only.value,)
     request = DemoRequest(members, seed, complete_journey, differences, chosen, reports, keep, cache, parts)

@@ -67,6 +67,7 @@ def run_one(
     import tempfile
 
     from cli.output import show, show_note
+    from cli.signals import end_as_by_ctrl_c
     from etl.errors import ExitCode
     from fixtures.drills.model import DrillRequest
     from fixtures.drills.run import run_drill
@@ -75,6 +76,7 @@ def run_one(
     if not sandbox:
         in_production(context, name, plan_file, tuple(store or ()), meant=i_mean_production, as_json=as_json)
         return
+    end_as_by_ctrl_c()
     chosen = folder or Path(tempfile.mkdtemp(prefix="membershift-drill-"))
     result = run_drill(DrillRequest(name, chosen.absolute(), stores, rate, seconds, keep=keep), show_note)
     show(drill_document(result, lang_of(context)), result, as_json=as_json, html=html)
