@@ -15,7 +15,7 @@ demo: setup ## The main job on private sandboxes: move the data, prove it; move 
 	@$(BIN)/membershift demo --cache .sandbox-cache
 
 test: setup lint ## Lint, types, layers, documentation, and every test that is not a slow proof
-	@$(BIN)/pytest -q -n 2 --dist loadfile
+	@$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check -q .

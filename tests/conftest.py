@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SettingsFactory = Callable[..., Settings]
 schema_numbers = itertools.count(1)
 
+LONGEST = "tests/scenarios/"
 READER, BLIND = "reader", "blind"
 """Logins of `legacy` with the password of its administrator: one may read everything and write nothing; the other may enter crm
 alone, not read crm.dbo.Member, and not see changes."""
@@ -125,7 +126,9 @@ def _wide_screen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Slow proofs run only when asked for: `make proof` gives -m proof."""
+    """Slow proofs run only when asked for: `make proof` gives -m proof. The longest files come first: a worker that began one as
+    the last would keep the others waiting."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
     if "proof" in str(config.getoption("-m") or ""):
         return
     slow = pytest.mark.skip(reason="slow proof: run `make proof`")
