@@ -130,3 +130,28 @@ def moved(chain: Chain) -> bool:
     """Both stores take their writes on TiDB, and the switch is over."""
     state = state_of(chain)
     return state.switch is None and len(state.on(Route.TIDB)) == 2
+
+
+def test_two_stores_stay_for_good(chain: Chain, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a bug would cost: a release that cannot be ended, or an end from which a mistyped command goes back."""
+    whole = (chain.folder / "release.toml").read_text()
+    (chain.folder / "release.toml").write_text(whole.replace('[[wave]]\nname = "rest"\nshare = 1.0\n', ""))
+    chain.write_figures(errors=0)
+    assert typed(chain, capsys, "release", "plan", "--execute")[0] == 0
+    assert typed(chain, capsys, "release", "start")[0] == 0
+    assert typed(chain, capsys, "release", "routes", "--publish")[0] == 0
+    with chain.shop.running(), chain.till(), controller(chain) as process:
+        until(lambda: all_pass(chain, capsys), PATIENCE_S)
+        wait_for(chain, process, lambda: moved(chain))
+        assert typed(chain, capsys, "release", "complete")[0] == 7, "the wave is not through"
+        assert typed(chain, capsys, "release", "force", "windows", "--reason", "two stores, no time")[0] == 0
+        until(lambda: typed(chain, capsys, "release", "promote")[0] == 0, PATIENCE_S)
+        code, ended = typed(chain, capsys, "release", "complete")
+        assert (code, ended["phase"], ended["left"], ended["carried_out"]) == (0, "completed", [], True)
+        assert process.wait(PATIENCE_S) == 0, said(chain)
+    assert set(published(chain).values()) == {"complete"}
+    for refused in (("rollback", "--reason", "too late"), ("complete",), ("abort", "--reason", "too late")):
+        assert typed(chain, capsys, "release", *refused)[0] == 7
+    assert set(published(chain).values()) == {"complete"}
+    code, status = typed(chain, capsys, "release", "status")
+    assert (code, status["unwatched"]) == (0, [])
