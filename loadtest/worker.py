@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -27,12 +27,19 @@ Arrival = tuple[float, int]
 """Seconds from the start at which it is due, and the number of its operation."""
 
 
+class Ran(NamedTuple):
+    """How a transaction ended, how often it was done again, and the number of what it wrote (0: nothing that is looked for)."""
+
+    outcome: Outcome
+    retries: int = 0
+    written: int = 0
+
+
 class Session(Protocol):
     """What a thread has to the server: one connection, made again by itself."""
 
-    def run(self, operation: int) -> tuple[Outcome, int]:
-        """One transaction, retried as an application would; how it ended, and how often it was done again. Raises nothing that
-        the server could cause."""
+    def run(self, operation: int) -> Ran:
+        """One transaction, retried as an application would. Raises nothing that the server could cause."""
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -102,8 +109,9 @@ class Worker:
                 if free > 0 and not self.sleep_until(due):
                     return
                 begun = clock() - began
-                outcome, retries = session.run(operation)
-                self.rows.append((operation, outcome, min(retries, 255), due, begun, clock() - began, free > 0))
+                ran = session.run(operation)
+                ended = clock() - began
+                self.rows.append((operation, ran.outcome, min(ran.retries, 255), due, begun, ended, free > 0, ran.written))
         except BaseException as error:  # noqa: BLE001 - as above: a bug of a scenario must not look like a server that is slow
             self.failures.append(error)
         finally:

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 
 from loadtest.samples import Outcome
+from loadtest.worker import Ran
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,11 @@ class FrozenSession:
 
     server: Frozen
 
-    def run(self, operation: int) -> tuple[Outcome, int]:
+    def run(self, operation: int) -> Ran:
         """Wait until it answers."""
         phase = time.perf_counter() % self.server.every_s
         time.sleep(self.server.service_s + max(0.0, self.server.frozen_s - phase))
-        return Outcome.DONE, 0
+        return Ran(Outcome.DONE)
 
     def close(self) -> None:
         """Nothing."""
@@ -59,12 +60,12 @@ class BrokenSession:
     def __init__(self) -> None:
         self.left = 5
 
-    def run(self, operation: int) -> tuple[Outcome, int]:
+    def run(self, operation: int) -> Ran:
         """Fails with an error that holds data."""
         self.left -= 1
         if self.left < 0:
             raise KeyError("13912345678")
-        return Outcome.DONE, 0
+        return Ran(Outcome.DONE)
 
     def close(self) -> None:
         """Nothing."""
@@ -87,10 +88,10 @@ class ExponentialSession:
     chance: random.Random
     mean_s: float
 
-    def run(self, operation: int) -> tuple[Outcome, int]:
+    def run(self, operation: int) -> Ran:
         """Wait."""
         time.sleep(self.chance.expovariate(1 / self.mean_s))
-        return Outcome.DONE, 0
+        return Ran(Outcome.DONE)
 
     def close(self) -> None:
         """Nothing."""
