@@ -20,6 +20,7 @@ SAMPLE: Final = np.dtype(
         ("begun", "f8"),  # ... at which its first statement was sent
         ("ended", "f8"),  # ... at which its answer was there
         ("slept", "?"),  # a connection was free when it was due: beginning late is then the generator's doing
+        ("error", "u4"),  # the server's number of it; 0: none
         ("written", "u8"),  # number of what it wrote, to be found afterwards; 0: nothing
     ]
 )
@@ -59,7 +60,7 @@ def late(samples: Samples) -> int:
     """How many the generator began late.
 
     >>> begun = [(1.001, True), (1.2, True), (9.0, False)]
-    >>> late(np.array([(0, 0, 0, 1.0, at, 9.5, slept, 0) for at, slept in begun], SAMPLE))
+    >>> late(np.array([(0, 0, 0, 1.0, at, 9.5, slept, 0, 0) for at, slept in begun], SAMPLE))
     1
     """
     return int(np.count_nonzero(samples["slept"] & (samples["begun"] - samples["due"] > LATE_S)))

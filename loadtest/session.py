@@ -63,7 +63,7 @@ class TargetSession:
     def run(self, operation: int) -> Ran:
         """One transaction, done again where it met another one. Where the connection is lost it is not: whether COMMIT arrived is
         not known, and whoever sends it again may do it twice."""
-        body, began = self.operations[operation], time.perf_counter()
+        body, began, met = self.operations[operation], time.perf_counter(), 0
         for attempt in range(ATTEMPTS):
             self.call.written = 0
             try:
@@ -74,12 +74,13 @@ class TargetSession:
             except ServerError as error:
                 self.undo()
                 if error.number not in CONFLICTS - TIMEOUTS:
-                    return Ran(self.outcome_of(error, time.perf_counter() - began), attempt)
+                    return Ran(self.outcome_of(error, time.perf_counter() - began), attempt, error=error.number)
+                met = error.number
             else:
                 return Ran(Outcome.DONE, attempt, self.call.written)
             if attempt + 1 < ATTEMPTS:
                 time.sleep(PAUSE_S * 2.0**attempt * self.chance.uniform(0.5, 1.0))
-        return Ran(Outcome.CONFLICT, ATTEMPTS - 1)
+        return Ran(Outcome.CONFLICT, ATTEMPTS - 1, error=met)
 
     def attempt(self, operation: Operation) -> None:
         """Once. Raises Refused, ServerError."""

@@ -28,11 +28,13 @@ Arrival = tuple[float, int]
 
 
 class Ran(NamedTuple):
-    """How a transaction ended, how often it was done again, and the number of what it wrote (0: nothing that is looked for)."""
+    """How a transaction ended, how often it was done again, the number of what it wrote (0: nothing that is looked for), and that
+    of the server's error."""
 
     outcome: Outcome
     retries: int = 0
     written: int = 0
+    error: int = 0
 
 
 class Session(Protocol):
@@ -111,7 +113,9 @@ class Worker:
                 begun = clock() - began
                 ran = session.run(operation)
                 ended = clock() - began
-                self.rows.append((operation, ran.outcome, min(ran.retries, 255), due, begun, ended, free > 0, ran.written))
+                self.rows.append(
+                    (operation, ran.outcome, min(ran.retries, 255), due, begun, ended, free > 0, ran.error, ran.written)
+                )
         except BaseException as error:  # noqa: BLE001 - as above: a bug of a scenario must not look like a server that is slow
             self.failures.append(error)
         finally:

@@ -34,7 +34,7 @@ def target(fresh_target: TargetSettings) -> Iterator[BulkConnection]:
         yield connection
 
 
-def run(settings: TargetSettings, scenario: Callable[[], Scenario], rate: float = 200, seconds: float = 4) -> Samples:
+def run(settings: TargetSettings, scenario: Callable[[], Scenario], rate: float = 200, seconds: float = 2) -> Samples:
     """Two processes at this rate."""
     sessions = Sessions(settings, scenario, World(MEMBERS, ()), FIRST, 1)
     weights = [one.weight for one in scenario().operations]
