@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Final
 
 import polars as pl
 
@@ -24,7 +25,12 @@ from etl.source.versions import Versions, changes_lost, was_changed
 from etl.sync.capture.rows import SYNC_INDEX
 from etl.sync.capture.sweep import STORE
 from etl.sync.compare_some import compare_page
+from etl.sync.forward.read_changes import read_tracked
+from etl.sync.model import DELETED, KEY, OURS, VERSION
 from etl.target.bulk import BulkConnection
+
+CHANGES: Final = 20_000
+"""Changed rows that are read at a time."""
 
 
 def proceed() -> None:
@@ -66,10 +72,16 @@ def compare_whole(now: Now, plan: TablePlan, stores: Sequence[str], check: Calla
 
 
 def compare_since(
-    now: Now, source: Source, plan: TablePlan, stores: Sequence[str], since: Moment, known: pl.DataFrame | None
+    now: Now,
+    source: Source,
+    plan: TablePlan,
+    stores: Sequence[str],
+    since: Moment,
+    known: pl.DataFrame | None,
+    check: Callable[[], None] = proceed,
 ) -> Comparison | None:
     """Rows of the stores that changed since a moment, on either side. `known`: keys of the rows that agreed after it, where all
-    were compared; None where they were not.
+    were compared; None where they were not. `check` is called now and then, and may raise.
 
     None where that does not tell everything, so that all have to be compared: Change Tracking is off or has forgotten, rows were
     deleted, rows of the target came or went without a time that says so, or a table changed that others are looked up in.
@@ -84,7 +96,7 @@ def compare_since(
     expected = [nothing(plan)]
     for part, version in zip(parts, versions, strict=True):
         assert version is not None, "tells_changes looked"
-        expected += list(legacy_rows(now, plan, part, changed_since(part, version)))
+        expected += list(changed_legacy_rows(now, plan, part, version, check))
     return compare_page(now, plan, of_stores(pl.concat(expected, how="diagonal"), stores, known, plan.key), actual)
 
 
@@ -131,20 +143,30 @@ def in_stores(part: PartPlan, stores: Sequence[str]) -> str:
 
 
 def legacy_rows(now: Now, plan: TablePlan, part: PartPlan, where: str) -> Iterator[pl.DataFrame]:
-    """What the legacy rows that `where` (T-SQL) selects make."""
+    """What the legacy rows that `where` (T-SQL) selects make, in frames."""
     expectation: Expectation = now.expectation(plan, Corrections(LookupNow(now.target, now.schema)))
     with now.open_source(part.part.source.database) as source:
         for batch in expectation.read(source, part, read_lookups(source, part, now.batch_rows), now.batch_rows, where):
             yield batch.rows.select(*plan.schema.names(), PART, SOURCE)
 
 
-def changed_since(part: PartPlan, version: int) -> str:
-    """T-SQL: the row has a change after this version. Keys of changes have names of ours: a key's own name is the row's."""
-    name, keys = part.part.source, part.part.key
-    changes = ", ".join(f"c.{bracket(key)} AS [__k{place}]" for place, key in enumerate(keys))
-    same = " AND ".join(f"ct.[__k{place}] = {bracket(key)}" for place, key in enumerate(keys))
-    table = f"CHANGETABLE(CHANGES {bracket(name.schema)}.{bracket(name.name)}, {int(version)})"
-    return " ".join(("EXISTS (SELECT 1 FROM (SELECT", changes, "FROM", table, "AS c) AS ct WHERE", same + ")"))
+def changed_legacy_rows(
+    now: Now, plan: TablePlan, part: PartPlan, version: int, check: Callable[[], None]
+) -> Iterator[pl.DataFrame]:
+    """What the legacy rows with a change after a version make. They are joined to the changes, never looked up one by one: of all
+    rows of a big table, few have changed."""
+    expectation: Expectation = now.expectation(plan, Corrections(LookupNow(now.target, now.schema)))
+    after: str | None = None
+    with now.open_source(part.part.source.database) as source:
+        beside = read_lookups(source, part, now.batch_rows)
+        while True:
+            read = read_tracked(source, part, version, after, CHANGES)
+            rows = read.filter(~pl.col(DELETED)).drop(KEY, DELETED, OURS, VERSION)
+            yield expectation.expect(part, rows, beside).rows.select(*plan.schema.names(), PART, SOURCE)
+            check()
+            if read.height < CHANGES:
+                return
+            after = str(read[KEY][-1])
 
 
 def tells_changes(source: Source, part: PartPlan, version: int | None) -> bool:

@@ -46,7 +46,7 @@ NOBODY: Final = "no process"
 class DrainRequest:
     """`toward`: the side that is to have everything of `stores` up to the mark `until`, taken now where it is None. `within_s`:
     how long to wait for it. `settle_s`: pause before each further look at rows that differ. `baseline`: what was compared
-    already, while the stores still sold."""
+    already, while the stores still sold. `compared_within_s`: both together, waiting and comparing, None: as long as it takes."""
 
     stores: tuple[str, ...]
     toward: Toward
@@ -54,6 +54,7 @@ class DrainRequest:
     settle_s: float = 2.0
     until: Mark | None = None
     baseline: Baseline | None = None
+    compared_within_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,11 @@ def drain_store(settings: Settings, request: DrainRequest, progress: Progress) -
     """Wait until everything of the stores has arrived, and prove it. Sync has to run meanwhile, and writes to them have to be
     refused on the side it comes from.
 
-    Raises RefusedError where sync was never started and for a mark that was not taken here or lies in the future; SourceError,
-    TargetError, ConfigurationError.
+    Raises RefusedError where sync was never started, for a mark that was not taken here or lies in the future, and where it takes
+    longer than `compared_within_s`; SourceError, TargetError, ConfigurationError.
     """
+    if request.compared_within_s is not None:
+        settings = impatient(settings, request.compared_within_s)
     with open_source(settings.source, progress) as source, connect_bulk(settings.target) as target:
         plan = plan_sync(settings, source, target)
         if not read_positions(target, plan.state_schema):
@@ -96,6 +99,13 @@ def drain_store(settings: Settings, request: DrainRequest, progress: Progress) -
         compared, uncompared = waiting.compare(settings, source, target)
     differing = {table.table: table.differing for table in compared.tables if table.differing}
     return waiting.result(mark, differing, compared, uncompared)
+
+
+def impatient(settings: Settings, limit_s: float) -> Settings:
+    """The same servers, of which no question may take longer than this."""
+    source = settings.source.model_copy(update={"query_timeout_s": min(settings.source.query_timeout_s, limit_s)})
+    target = settings.target.model_copy(update={"query_timeout_s": min(settings.target.query_timeout_s, limit_s)})
+    return settings.model_copy(update={"source": source, "target": target})
 
 
 def agreed_mark(source: Source, target: BulkConnection, plan: SyncPlan, request: DrainRequest) -> Mark:
@@ -162,7 +172,7 @@ class Waiting:
         ways = ways_of(self.plan)
         loose = {table.name for table in self.plan.tables if untracked(ways, table)}
         while True:
-            compared, uncompared = compare(settings, source, target, self.plan, self.request)
+            compared, uncompared = compare(settings, source, target, self.plan, self.request, self.check)
             differing = {table.table for table in compared.tables if table.differing}
             if not differing or self.over or not differing & loose:
                 break
@@ -170,6 +180,15 @@ class Waiting:
             time.sleep(POLL_S)
         self.seconds["comparison"] = time.monotonic() - began
         return compared, uncompared
+
+    def check(self) -> None:
+        """Raises RefusedError once comparing has taken too long."""
+        limit_s = self.request.compared_within_s
+        if limit_s is not None and time.monotonic() - self.began >= limit_s:
+            raise RefusedError(
+                f"The rows of the stores could not be compared within {limit_s:.0f} s.",
+                "Close fewer stores together ([[wave]] batch), or raise [switch] fence_limit_s.",
+            )
 
     def result(
         self, mark: Mark, left: Mapping[str, int], compared: ReconcileResult | None, uncompared: tuple[str, ...]
@@ -204,13 +223,20 @@ def held_by(beat: Heartbeat | None, toward: Toward) -> str:
 
 
 def compare(
-    settings: Settings, source: Source, target: BulkConnection, plan: SyncPlan, request: DrainRequest
+    settings: Settings,
+    source: Source,
+    target: BulkConnection,
+    plan: SyncPlan,
+    request: DrainRequest,
+    check: Callable[[], None],
 ) -> tuple[ReconcileResult, tuple[str, ...]]:
-    """The stores' rows on both sides, table by table: all of them, or where the baseline knows the others, what changed since."""
+    """The stores' rows on both sides, table by table: all of them, or where the baseline knows the others, what changed since.
+    Raises what `check` does."""
     now = now_of(settings, source, target)
     comparisons, uncompared = [], []
     for table in as_now(source, anything_merged(target, plan.state_schema), (one.plan for one in plan.tables)):
-        found = compare_one(now, source, table, request)
+        check()
+        found = compare_one(now, source, table, request, check)
         if found is None:
             uncompared.append(table.target)
         else:
@@ -218,13 +244,15 @@ def compare(
     return told(settings, now, comparisons, "", request.settle_s, LOOKS), tuple(uncompared)
 
 
-def compare_one(now: Now, source: Source, table: TablePlan, request: DrainRequest) -> Comparison | None:
+def compare_one(
+    now: Now, source: Source, table: TablePlan, request: DrainRequest, check: Callable[[], None]
+) -> Comparison | None:
     """One table; None where it does not say whose its rows are."""
     if not tells_stores(table):
         return None
     before = request.baseline
     if before is not None and before.stores == request.stores and table.target in before.known:
-        found = compare_since(now, source, table, request.stores, before.since, before.known[table.target])
+        found = compare_since(now, source, table, request.stores, before.since, before.known[table.target], check)
         if found is not None:
             return found
-    return compare_whole(now, table, request.stores).comparison
+    return compare_whole(now, table, request.stores, check).comparison

@@ -161,8 +161,8 @@ class TriggerSettings(Section):
 
 class SwitchSettings(Section):
     """`compare_limit_s`: for the comparison of all rows before stores are closed, `compare_back_s` for that of stores that go
-    back, which are not held up by it. `fence_limit_s`: acknowledgements and sync are waited for no longer than this in all while
-    stores are closed, then the old route is put back. `drain_limit_s`: of it for sync. A comparison that has begun is finished.
+    back, which are not held up by it. `fence_limit_s`: acknowledgements, sync and the comparison of what changed since take no
+    longer than this in all while stores are closed, then the old route is put back. `drain_limit_s`: of it for sync.
     `rescue_after_s`: TiDB has not answered for so long when a rollback no longer waits for it. `snapshot`: whether the rows of
     the stores are exported first."""
 

@@ -139,7 +139,8 @@ class Steps:
         """Everything that was written before the fence is on the other side. Raises RefusedError with what is not."""
         toward: Toward = "source" if switch.to is Route.LEGACY else "target"
         within = self.left(self.plan.switch.drain_limit_s)
-        request = DrainRequest(switch.stores, toward, within, SETTLE_S, baseline=self.baseline)
+        whole = self.left(self.plan.switch.fence_limit_s)
+        request = DrainRequest(switch.stores, toward, within, SETTLE_S, baseline=self.baseline, compared_within_s=whole)
         self.drained = found = drain_store(self.settings, request, self.progress)
         if found.compared is None:
             held = f"; sync itself waits: {found.held}" if found.held else ""

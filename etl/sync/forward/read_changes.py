@@ -14,17 +14,17 @@ import pyarrow as pa
 
 from etl.names import bracket
 from etl.reconcile.by_key import key_literal
+from etl.reconcile.expected import ReadsArrow
 from etl.reconcile.plan import PartPlan, decode_keys, encode_keys
 from etl.source.catalog import Table
 from etl.source.extract import DAMAGED_SUFFIX, OFFSET_SUFFIX, SelectItem, canonical_schema, select_list
-from etl.source.session import Session
 from etl.sync.model import CONTEXT, DELETED, KEY, OURS, VERSION
 
 THERE: Final = "__there"
 CONTEXT_COLUMN: Final = "__context"
 
 
-def read_tracked(session: Session, part: PartPlan, since: int, after: str | None, rows: int) -> pl.DataFrame:
+def read_tracked(session: ReadsArrow, part: PartPlan, since: int, after: str | None, rows: int) -> pl.DataFrame:
     """At most `rows` changes after version `since`, of keys after `after` (as KEY has them): KEY, DELETED, OURS, VERSION, and the
     columns of the part's rows, NULL where the row is gone.
 
@@ -35,7 +35,7 @@ def read_tracked(session: Session, part: PartPlan, since: int, after: str | None
     return told_changes(part, read_all(session, sql, schema))
 
 
-def read_all(session: Session, sql: str, schema: pa.Schema) -> pl.DataFrame:
+def read_all(session: ReadsArrow, sql: str, schema: pa.Schema) -> pl.DataFrame:
     """All rows of a bounded read."""
     batches = list(session.arrow_batches(sql, schema))
     return pl.DataFrame(pl.from_arrow(pa.Table.from_batches(batches, schema)))

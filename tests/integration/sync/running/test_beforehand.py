@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
+from etl.errors import RefusedError
 from etl.names import SourceTable
 from etl.progress import Silent
+from etl.sync import compare_stores
 from etl.sync.beforehand import Baseline, compare_beforehand
 from etl.sync.drain import DrainRequest, DrainResult, drain_store
 from etl.sync.state import forward_name
@@ -118,6 +122,28 @@ def test_a_row_that_has_left_the_store_on_the_legacy_side_alone(shop: Shop) -> N
     done = fence(shop, store, baseline)
     assert (done.drained, dict(done.left)) == (False, {"sale": 1})
     take_back(shop, number)
+
+
+def test_closed_stores_do_not_wait_for_a_comparison(shop: Shop) -> None:
+    """Nothing would tell how long they stay closed: once it was two minutes, and the limit was one."""
+    request = DrainRequest((a_store(shop),), "target", 5.0, 0.1, compared_within_s=0.01)
+    with shop.running(), pytest.raises(RefusedError, match="could not be compared within") as caught:
+        drain_store(shop.settings, request, Silent())
+    assert "fence_limit_s" in caught.value.remedy
+
+
+def test_many_changes_are_all_compared(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that changed are read page by page beside their changes, and none of them is left out."""
+    store = a_store(shop)
+    brought(shop, store)
+    baseline = beforehand(shop, store)
+    numbers = [sell(shop, store) for _ in range(7)]
+    pass_over(shop)
+    monkeypatch.setattr(compare_stores, "CHANGES", 2)
+    done = fence(shop, store, baseline)
+    assert (done.drained, dict(done.left)) == (False, {"sale": 7})
+    for number in numbers:
+        take_back(shop, number)
 
 
 def test_without_time_what_changed_since_is_compared_all_the_same(shop: Shop) -> None:
