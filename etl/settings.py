@@ -42,8 +42,9 @@ class SourceSettings(ConnectionSettings):
 
 
 class TargetSettings(ConnectionSettings):
-    """TiDB: url is mysql://user:password@host:4000; the names of our two schemas there."""
+    """TiDB: url is mysql://user:password@host:4000; the names of our two schemas there. `loadtest`: it may be load-tested."""
 
+    loadtest: bool = False
     schema_name: str = Field(default="membership", alias="schema", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,58}$")
     state_schema: str = Field(default="membershift", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,58}$")
 

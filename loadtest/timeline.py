@@ -39,6 +39,13 @@ class Tally:
         self.response.add(response_us(mine))
         self.service.add(service_us(mine))
 
+    def merge(self, other: Tally) -> None:
+        """Add what another counted."""
+        self.outcomes = [mine + its for mine, its in zip(self.outcomes, other.outcomes, strict=True)]
+        self.retries, self.late = self.retries + other.retries, self.late + other.late
+        self.response.merge([other.response])
+        self.service.merge([other.service])
+
     @property
     def asked(self) -> int:
         """Transactions that ended, however they did."""
@@ -108,8 +115,6 @@ class Timeline:
 def together(tallies: list[Tally]) -> Tally:
     """All operations as one."""
     whole = Tally()
-    whole.outcomes = [sum(counts) for counts in zip(*(one.outcomes for one in tallies), strict=True)] or whole.outcomes
-    whole.retries, whole.late = sum(one.retries for one in tallies), sum(one.late for one in tallies)
-    whole.response.merge(one.response for one in tallies)
-    whole.service.merge(one.service for one in tallies)
+    for tally in tallies:
+        whole.merge(tally)
     return whole
