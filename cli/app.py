@@ -53,7 +53,7 @@ def start(
 ) -> None:
     """Move a retailer's members from SQL Server to TiDB, store by store, and back again, with nothing lost.
 
-    The story, in order: assess → schema → stage → dedupe → load → reconcile → sync → release. Commands that change data only
+    The story, in order: assess → schema → stage → dedupe → load → reconcile → sync → loadtest → release. Commands that change data only
     say what they would do until they are given --execute.
     """
     if lang not in ("en", "zh"):

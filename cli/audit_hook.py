@@ -32,6 +32,7 @@ LOOKING: Final = frozenset(
         "doctor",
         "drill list",
         "load rejects list",
+        "loadtest plan",
         "mapping",
         "reconcile invariants",
         "reconcile rows",

@@ -7,6 +7,7 @@ instant, a little ahead.
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -71,7 +72,9 @@ def share_of(load: Load, process: int) -> Iterator[Arrival]:
 
 
 def run_process(load: Load, process: int, pipe: Connection[Any, Any]) -> None:
-    """Body of a worker process: report once a second until it is over, or until the other end says so."""
+    """Body of a worker process: report once a second until it is over, or until the other end says so. Ctrl-C reaches every
+    process of a terminal; it is the other end that ends the test in order."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     numbers = iter(range(process * load.threads, (process + 1) * load.threads))
     worker = Worker(share_of(load, process), lambda: load.connect(next(numbers)), load.threads)
     try:

@@ -207,3 +207,29 @@ def record_of(result: LoadResult) -> dict[str, object]:
         "verdict": str(result.judgement.verdict),
         "why": list(result.judgement.why),
     }
+
+
+def summary_of(result: LoadResult) -> dict[str, object]:
+    """Everything of a result but the histograms, for machines."""
+    return {
+        **record_of(result),
+        "begun_at": result.begun_at.isoformat(),
+        "seconds": round(result.seconds, 3),
+        "cut_short": result.cut_short,
+        "goals": [
+            {"name": one.name, "part": one.part, "figure": one.figure, "limit": one.limit, "held": one.held}
+            for one in result.judgement.findings
+        ],
+        "operations": {
+            name: {
+                "outcomes": {outcome.name.lower(): tally.outcomes[outcome] for outcome in Outcome},
+                "retries": tally.retries,
+                "late": tally.late,
+                "response_ms": dict(tally.response.shown()),
+                "service_ms": dict(tally.service.shown()),
+            }
+            for name, tally in result.operations.items()
+        },
+        "starved_seconds": result.health.starved_seconds,
+        "busiest_process": round(result.health.busy, 3),
+    }

@@ -13,7 +13,7 @@ STORY: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Move", ("schema", "stage", "dedupe", "load", "import_files")),
     ("Prove", ("reconcile",)),
     ("Live with both", ("sync",)),
-    ("Move over", ("release",)),
+    ("Move over", ("loadtest", "release")),
     ("Answer for it", ("snapshot", "alerts", "audit")),
     ("Try it all", ("drill", "demo")),
 )

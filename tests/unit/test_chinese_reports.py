@@ -65,6 +65,7 @@ from reports.documents import (
 )
 from tests.unit.assess.test_document import result as assessed
 from tests.unit.dedupe import documents as dedupe_documents
+from tests.unit.loadtest import documents as loadtest_documents
 from tests.unit.release import command_documents, kept_documents, timeline_documents
 from tests.unit.sync import documents as sync_documents
 from tests.unit.test_stage_document import RESULT as STAGED
@@ -289,9 +290,14 @@ def drills() -> Iterator[Document]:
     yield drill.returned_document(Returned(("S1",), 5.0, 6.0, 4.0), "zh")
 
 
+def load_tests() -> Iterator[Document]:
+    """A plan, each verdict, and what is left."""
+    yield from loadtest_documents.documents("zh")
+
+
 KINDS = (
     loads, files, stages, mappings, others, comparisons, schemas, sandboxes, dedupes, syncs, kept, told_releases, releases,
-    drills,
+    drills, load_tests,
 )  # fmt: skip
 
 
@@ -336,7 +342,7 @@ def test_no_english_sentence_is_left(kind: Callable[[], Iterator[Document]]) -> 
 
 def test_every_kind_of_report_is_looked_at() -> None:
     """The demo's report is looked at where the demo runs."""
-    others = (dedupe_documents, kept_documents, sync_documents, timeline_documents, command_documents)
+    others = (dedupe_documents, kept_documents, loadtest_documents, sync_documents, timeline_documents, command_documents)
     files = (__file__, *(str(module.__file__) for module in others))
     source = "".join(Path(file).read_text("utf-8") for file in files)
     made = set()
