@@ -53,8 +53,8 @@ def start(
 ) -> None:
     """Move a retailer's members from SQL Server to TiDB, store by store, and back again, with nothing lost.
 
-    The story, in order: assess → schema → stage → dedupe → load → reconcile → sync → loadtest → release. Commands that change data only
-    say what they would do until they are given --execute.
+    The story, in order: assess → schema → stage → dedupe → load → reconcile → sync → loadtest → release. Commands that change
+    data only say what they would do until they are given --execute.
     """
     if lang not in ("en", "zh"):
         raise typer.BadParameter(f"{lang!r} is not a language membershift speaks: use en or zh.", param_hint="--lang")
