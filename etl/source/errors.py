@@ -100,9 +100,12 @@ LOST_NUMBERS: Final = frozenset(
 )
 """A connection that was there and is gone, or a server that is going down or coming up."""
 
+NO_CONNECTION: Final = (20002, 20008, 20009, 20012, 20013, 20014)
+"""DB-Library: there was no connection to begin with."""
+
 CAUSES: Final[dict[int, Cause]] = {
     **dict.fromkeys(LOST_NUMBERS, LOST),
-    **dict.fromkeys((20002, 20008, 20009, 20012, 20013, 20014), UNREACHABLE),
+    **dict.fromkeys(NO_CONNECTION, UNREACHABLE),
     **dict.fromkeys((911, 916, 942, 945, 4060, 4063, 4064), _DATABASE),
     **dict.fromkeys((229, 230, 262), _MISSING_RIGHT),
     **dict.fromkeys((297, 300, 371), _SERVER_STATE),
@@ -181,15 +184,24 @@ def raw_parts(error: BaseException) -> tuple[int | None, str]:
     return arguments[0], raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
 
 
-def is_stale(error: BaseException) -> bool:
-    """Whether pymssql says that the server refused a login and has kept nothing of what the server said: the number is then that
-    of an earlier refusal.
+def tells_of_another(error: BaseException) -> bool:
+    """Whether what pymssql says of a connection that could not be made may be of an earlier one.
 
-    >>> is_stale(ValueError((18456, b"DB-Lib error message 20018, severity 14:\\nGeneral SQL Server error")))
-    True
-    >>> is_stale(ValueError((18456, b"Login failed.DB-Lib error message 20018, severity 14")))
-    False
+    It keeps number, severity and text of what no connection of its list is to blame for, and of the most severe refusal. To be
+    believed, the server's own text has to stand before DB-Library's "the server sent a message", or DB-Library has to say first
+    that it could not connect, and nothing of the server.
+
+    >>> believed = b"Login failed.DB-Lib error message 20018, severity 14", b"DB-Lib error message 20009, severity 9: unable"
+    >>> [tells_of_another(ValueError((18456, raw))) for raw in believed]
+    [False, False]
+    >>> kept = b"DB-Lib error message 20018, severity 14", b"DB-Lib error message 20006, severity 9: DB-Lib error message 20018"
+    >>> [tells_of_another(ValueError((18456, raw))) for raw in kept]
+    [True, True]
     """
     raw = raw_parts(error)[1]
-    library = _LIBRARY_NUMBER.search(raw)
-    return library is not None and int(library[1]) == _FROM_SERVER and not _LIBRARY_TEXT.sub("", raw).strip()
+    numbers = [int(number) for number in _LIBRARY_NUMBER.findall(raw)]
+    if not numbers:
+        return False
+    if numbers[0] == _FROM_SERVER:
+        return not _LIBRARY_TEXT.sub("", raw).strip()
+    return numbers[0] not in NO_CONNECTION or _FROM_SERVER in numbers

@@ -1,8 +1,9 @@
 """Why SQL Server refused a login, learnt in a process of its own.
 
 pymssql keeps the message of a failed login for the whole process and never forgets its severity (`clr_err` of 2.4.6 resets local
-variables, not the module's). A later refusal of the same or a lower severity is then reported with the number of the earlier one:
-"the server is starting" as "wrong password". A process that has never failed before reports the right one.
+variables, not the module's); nor is what was said of a connection that is closed already ever taken out. A later refusal is then
+reported with the number or the text of an earlier one: "the server is starting" as "wrong password", and that as "the connection
+was lost". A process that has never failed before reports the right one.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from etl.names import bracket
 from etl.settings import SourceSettings
 from etl.source.address import Address
 from etl.source.canonical import batch_from_arrow, batch_from_rows
-from etl.source.errors import LOST_NUMBERS, NOT_CONNECTED, ServerError, describe, is_stale, number_and_text
+from etl.source.errors import LOST_NUMBERS, NOT_CONNECTED, ServerError, describe, number_and_text, tells_of_another
 from etl.source.refusal import refusal_anew
 from etl.source.tls import trusting
 
@@ -194,7 +194,7 @@ def open_plain(settings: SourceSettings, address: Address, database: str | None 
         try:
             connection = pymssql.connect(**arguments)
         except pymssql.Error as error:
-            if is_stale(error):
+            if tells_of_another(error):
                 anew = refusal_anew(arguments, login_s)
                 raise describe(*(number_and_text(anew) if anew else (None, "")), str(address)) from error
             number, text = number_and_text(error)

@@ -12,10 +12,13 @@ from pydantic import SecretStr
 from etl.errors import SourceError, UsageError
 from etl.names import SourceTable
 from etl.settings import Settings, SourceSettings
+from etl.source.address import address_of
 from etl.source.catalog import open_databases, read_catalog
 from etl.source.connect import Source, open_source
 from etl.source.errors import ServerError
+from etl.source.session import open_plain
 from etl.source.versions import changes_lost, read_versions, was_changed
+from fixtures.proxy import proxied
 from tests.integration.source.legacy_tables import make_database, run_sql, with_driver
 
 if TYPE_CHECKING:
@@ -200,3 +203,20 @@ def test_short_readers_share_a_connection_which_keeps_nothing(
         run_sql(legacy, f"KILL {spid}")
         other, again = look(source)
         assert (other != spid, again) == (True, rows + 1), "one that was cut while idle is replaced, without a retry"
+
+
+def test_a_connection_that_was_lost_is_not_why_a_later_login_is_refused(legacy: LegacyServer) -> None:
+    """pymssql keeps what it says of a connection that is closed: a wrong password would be told as a server that went away, and
+    tried again for ever."""
+    with proxied(legacy.host, legacy.port) as net:
+        through = legacy.url.replace(f":{legacy.port}", f":{net.port}")
+        right, wrong = (SourceSettings(url=SecretStr(url), retries=0) for url in (through, through.replace("://", "://nobody-")))
+        for _ in range(2):
+            with pytest.raises(ServerError) as caught:
+                open_plain(wrong, address_of(wrong))
+            assert (caught.value.number, caught.value.transient) == (18456, False)
+            session = open_plain(right, address_of(right))
+            net.drop()
+            with pytest.raises(ServerError, match="was lost"):
+                session.query("SELECT 1")
+            session.close()
